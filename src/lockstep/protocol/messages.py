@@ -1,0 +1,88 @@
+"""The messages: a request carries one of five actions, and a reply is an answer, a refusal, or silence.
+
+Rules of `docs/rules.md`, section "What counts as an answer", as data: `ACCEPTED` says which states agree to an
+action, and everything else that a service can say to one is a refusal. Silence is neither: the request may have
+arrived or not, and whoever sent it must find out with `get_status` before sending it again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from lockstep.protocol.states import TaskState
+
+
+class Action(StrEnum):
+    """What a coordinator asks of a task service, the body's `action`."""
+
+    INITIALIZE = "initialize"
+    START = "start"
+    PUBLISH = "publish"
+    CANCEL = "cancel"
+    GET_STATUS = "get_status"
+
+
+WANTED: Final[Mapping[Action, TaskState]] = {
+    Action.INITIALIZE: TaskState.PENDING,
+    Action.START: TaskState.RUNNING,
+    Action.PUBLISH: TaskState.PUBLISHING,
+}
+"""The state that an action brings a task to, also when the answer names none."""
+
+ACCEPTED: Final[Mapping[Action, frozenset[TaskState]]] = {
+    Action.INITIALIZE: frozenset({TaskState.PENDING}),
+    Action.START: frozenset({TaskState.RUNNING, TaskState.STAGED}),
+    Action.PUBLISH: frozenset({TaskState.PUBLISHING, TaskState.PUBLISHED}),
+}
+"""The states in an answer that agree to an action. A state outside contradicts it: a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One `POST {service}/tasks`.
+
+    `urls` holds one retrieval address in the data service per study, in the order of `studies`. Both are left out
+    of a `get_status`, as its receivers expect.
+    """
+
+    action: Action
+    task_id: str
+    release_id: str
+    studies: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The service answered 200.
+
+    `state` is absent when the body names none or is no JSON object. `progress` is in percent, 0 to 100; `complaint`
+    says what was wrong with a progress that could not be understood, which is worth a warning and no more.
+    """
+
+    state: TaskState | None = None
+    progress: int | None = None
+    complaint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The service has spoken, and it said no: a status other than 200, or a state that is no state.
+
+    `status` is the HTTP status, and `reason` a sentence for the event.
+    """
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No answer came, or one that asks to be asked again (`retry_after_s`, in seconds)."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+Reply = Answer | Refusal | Silence

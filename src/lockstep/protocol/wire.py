@@ -1,0 +1,159 @@
+"""JSON to message and back: the only place that knows how either looks.
+
+The coordinator writes requests and reads replies; a task service reads requests and writes replies. Services in the
+field speak dialects (progress as `50`, `"50%"` or `null`; `initialized` for `pending`; `cancelled`), and all of them
+are understood here, so that nothing behind this module has heard of them.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from lockstep.protocol.errors import BadMessage
+from lockstep.protocol.messages import Action, Answer, Refusal, Reply, Request, Silence
+from lockstep.protocol.states import task_state
+
+ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
+"""Statuses that, together with a `Retry-After`, ask to be asked again and are no refusal."""
+
+_REASON_LIMIT: Final = 300
+_OK: Final = 200
+
+
+def request_to_json(request: Request) -> dict[str, Any]:
+    """Return the body of a request, its keys in the order that services in the field know.
+
+    `kf_id` repeats the task's id for services that follow the first description of the protocol.
+    """
+    task = {"task_id": request.task_id, "release_id": request.release_id}
+    if request.action is Action.GET_STATUS:
+        return {**task, "action": request.action.value, "kf_id": request.task_id}
+    return {
+        "action": request.action.value,
+        **task,
+        "studies": list(request.studies),
+        "urls": list(request.urls),
+        "kf_id": request.task_id,
+    }
+
+
+def request_from_json(body: object) -> Request:
+    """Return the request that a body holds.
+
+    Raises:
+        BadMessage: the body is not a request; the sentence says what is missing or wrong.
+    """
+    if not isinstance(body, Mapping):
+        raise BadMessage("the body must be a JSON object with action, task_id and release_id")
+    return Request(
+        action=_action(body.get("action")),
+        task_id=_name(body, "task_id", "kf_id"),
+        release_id=_name(body, "release_id"),
+        studies=_texts(body, "studies"),
+        urls=_texts(body, "urls"),
+    )
+
+
+def reply_from_http(status: int, body: bytes, retry_after: str | None = None) -> Reply:
+    """Return what an HTTP response says to an action.
+
+    Args:
+        status: the HTTP status.
+        body: the body as it came.
+        retry_after: the `Retry-After` header, if there was one; only its form in seconds is honoured, a date counts
+            as "soon".
+    """
+    if status != _OK:
+        if status in ASK_AGAIN and retry_after is not None and (pause := _pause_s(retry_after)) is not None:
+            return Silence(f"HTTP {status} with Retry-After: {retry_after[:40]}", pause)
+        return Refusal(status, _refusal_reason(status, body))
+    fields = _object(body)
+    word = fields.get("state")
+    try:
+        state = None if word is None else task_state(word)
+    except BadMessage as error:
+        return Refusal(status, f"HTTP 200, but {error}")
+    try:
+        progress = read_progress(fields["progress"]) if "progress" in fields else None
+    except BadMessage as error:
+        return Answer(state, None, str(error))
+    return Answer(state, progress)
+
+
+def read_progress(value: object) -> int:
+    """Return a progress in percent, cut to 0..100: from `50`, `50.0`, `"50"`, `"50%"`; `null` is 0.
+
+    Raises:
+        BadMessage: the value is no progress.
+    """
+    if value is None:
+        return 0
+    number: object = value
+    if isinstance(value, str):
+        try:
+            number = float(value.strip().removesuffix("%"))
+        except ValueError:
+            number = None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        shown = repr(value)[:60]
+        raise BadMessage(f'{shown} is not a progress; a number from 0 to 100, or a text such as "50%", would be')
+    return int(min(100, max(0, number)))
+
+
+def _action(word: object) -> Action:
+    try:
+        return Action(word if isinstance(word, str) else "")
+    except ValueError:
+        raise BadMessage(f"action must be one of {', '.join(Action)}, not {repr(word)[:60]}") from None
+
+
+def _name(body: Mapping[str, object], *keys: str) -> str:
+    """Return the first of some keys that holds an id, which is any short text: services make no demands on it."""
+    longest = 100
+    for key in keys:
+        if (value := body.get(key)) is not None:
+            if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
+                return value
+            raise BadMessage(f"{key} must be a text of 1 to {longest} characters")
+    raise BadMessage(f"{keys[0]} is missing")
+
+
+def _texts(body: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = body.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadMessage(f"{key} must be a list of texts")
+    return tuple(value)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, Mapping) else {}
+
+
+def _pause_s(header: str) -> float | None:
+    """Return the pause that a `Retry-After` asks for; 0 for a date, whose clock we do not trust; None for neither."""
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return 0.0
+
+
+def _refusal_reason(status: int, body: bytes) -> str:
+    try:
+        phrase = f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        phrase = f"HTTP {status}"
+    said = " ".join(body.decode("utf-8", "replace").replace("\0", " ").split())
+    return f"{phrase}: {said[:_REASON_LIMIT]}" if said else phrase
