@@ -1,0 +1,1 @@
+"""The world outside, behind the ports: task services over HTTP, the clock, the feed of announcements."""

@@ -1,0 +1,1 @@
+"""The engine: takes what was decided to the services, and brings back what they said."""

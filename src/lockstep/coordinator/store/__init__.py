@@ -1,0 +1,1 @@
+"""What the coordinator remembers, on SQLite and in memory."""

@@ -1,0 +1,1 @@
+"""The REST face: paths, shapes and texts that clients in the field know."""

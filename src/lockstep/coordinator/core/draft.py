@@ -1,0 +1,110 @@
+"""A decision while it is being made: a snapshot, and what has been changed of it so far.
+
+Every change of a state goes through `move_release` and `move_task`, which look the move up in its table, write the
+event that tells of it, and keep the facts that belong to the new state. So an event cannot be forgotten, and a move
+that the table does not have cannot happen.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot, Task
+from lockstep.coordinator.core.versions import final_version
+from lockstep.protocol.states import (
+    SETTLED_RELEASES,
+    SETTLED_TASKS,
+    ReleaseState,
+    TaskState,
+    check_move,
+)
+
+_PROGRESS_ON_ENTRY = {TaskState.STAGED: 100, TaskState.PUBLISHING: 0, TaskState.PUBLISHED: 100}
+_ALARMING = frozenset({"failed", "rejected"})
+
+
+class Draft:
+    """The working copy that the functions of the core pass along; `now` is the time of the decision."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.before = snapshot
+        self.now = now
+        self.release = snapshot.release
+        self.tasks: dict[str, Task] = dict(snapshot.tasks)
+        self.events: list[EventDraft] = []
+
+    @property
+    def settled(self) -> bool:
+        """The release has ended."""
+        return self.release.state in SETTLED_RELEASES
+
+    def task_states(self) -> Counter[TaskState]:
+        """Return how many of the release's tasks, loaded or not, are in which state."""
+        states = Counter(task.state for task in self.tasks.values())
+        states.update(self.before.others)
+        return states
+
+    def note(self, message: str, *, event_type: EventType = EventType.INFO, task: Task | None = None) -> None:
+        """Write an event, about one task or about the release alone."""
+        ids = (None, None) if task is None else (task.kf_id, task.service_id)
+        self.events.append(EventDraft(event_type, message, *ids))
+
+    def set_release(self, **fields: Any) -> None:  # noqa: ANN401 - dataclasses.replace checks the names
+        """Change fields of the release other than its state."""
+        self.release = replace(self.release, **fields)
+
+    def set_task(self, task_id: str, **fields: Any) -> Task:  # noqa: ANN401 - dataclasses.replace checks the names
+        """Change fields of a task other than its state; return the task as it is now."""
+        task = self.tasks[task_id] = replace(self.tasks[task_id], **fields)
+        return task
+
+    def move_release(self, to: ReleaseState) -> None:
+        """Move the release by one row of its table; see `docs/rules.md` for what each state brings with it."""
+        was = self.release.state
+        check_move(was, to)
+        self.set_release(state=to, step_since=self.now)
+        if to is ReleaseState.PUBLISHING:
+            version = final_version(self.before.highest_published, is_major=self.release.is_major)
+            self.set_release(version=version, waits_for=None)
+        if to is ReleaseState.PUBLISHED:
+            self.set_release(published_at=self.now)
+        kf_id, version = self.release.kf_id, self.release.version
+        self.note(f"release {kf_id}, version {version} changed from {was} to {to}", event_type=_alarm(to))
+
+    def move_task(self, task_id: str, *states: TaskState) -> Task:
+        """Move a task through states, each by one row of its table; return the task as it is now."""
+        for to in states:
+            was = self.tasks[task_id].state
+            check_move(was, to)
+            progress = _PROGRESS_ON_ENTRY.get(to, self.tasks[task_id].progress)
+            task = self.set_task(task_id, state=to, state_since=self.now, life_at=self.now, progress=progress)
+            self.note(f"task {task_id} changed from {was} to {to}", event_type=_alarm(to), task=task)
+        return self.tasks[task_id]
+
+    def set_progress(self, task_id: str, progress: int) -> None:
+        """Take a task's progress; a change of it is a sign of life."""
+        if progress != self.tasks[task_id].progress:
+            self.set_task(task_id, progress=progress, life_at=self.now)
+
+    def stop(self, ending: ReleaseState) -> None:
+        """Cancel the release everywhere, to end as given; the first cause decides, later ones change nothing."""
+        if not self.settled and self.release.state is not ReleaseState.CANCELING:
+            self.set_release(ending=ending)
+            self.move_release(ReleaseState.CANCELING)
+
+    def fail_task(self, task_id: str, state: TaskState, message: str) -> None:
+        """End a task as rejected or failed with an event that gives the cause; a settled task keeps its state."""
+        task = self.set_task(task_id, last_error=message)
+        self.note(message, event_type=EventType.ERROR, task=task)
+        if task.state not in SETTLED_TASKS:
+            self.move_task(task_id, state)
+
+    def change(self) -> Change:
+        """Return what is to be stored."""
+        tasks = tuple(task for kf_id, task in self.tasks.items() if task != self.before.tasks[kf_id])
+        return Change(self.release, self.now, tasks, tuple(self.events))
+
+
+def _alarm(state: ReleaseState | TaskState) -> EventType:
+    return EventType.ERROR if state.value in _ALARMING else EventType.INFO
