@@ -1,0 +1,34 @@
+"""What both stores say and refuse in the same words, and the few rules about rows that do not depend on a database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from lockstep.coordinator.core.errors import Invalid, NotFound
+
+EDITABLE: Final = frozenset({"name", "description", "url", "author", "enabled", "last_ok_status"})
+"""The fields of a task service that may change once it is stored."""
+
+
+def missing(kind: str, kf_id: str) -> NotFound:
+    """Return the error for an id that nothing of that kind has."""
+    return NotFound(f"There is no {kind} {kf_id}.")
+
+
+def unknown_studies(study_ids: Iterable[str]) -> Invalid:
+    """Return the error for studies that are not mirrored here, a sentence for each."""
+    return Invalid({"studies": [f'Invalid pk "{study_id}" - object does not exist.' for study_id in study_ids]})
+
+
+def check_editable(fields: Mapping[str, object]) -> None:
+    """Let only fields pass that a service may be given anew.
+
+    Raises:
+        ValueError: a field is not one of those; the caller is wrong, not the user.
+    """
+    if wrong := sorted(set(fields) - EDITABLE):
+        raise ValueError(f"{', '.join(wrong)} of a task service cannot be changed; {', '.join(sorted(EDITABLE))} can")
+
+
+def without_repeats(study_ids: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids once each, in the order in which they were first given."""
+    return tuple(dict.fromkeys(study_ids))
