@@ -1,0 +1,182 @@
+"""Reads a data service over HTTP: its studies, its counts, its rows. It writes nothing.
+
+The coordinator's study sync, the release reports and the snapshot call this. What it takes care of, so that they need
+not:
+
+* Every page. A page's `next` link forgets the limit and all filters except the study, so only the cursor is taken
+  from it, and each request is put together anew from what the caller asked for. No state is shared between requests.
+* Limits on everything: seconds per answer, bytes per answer, pages per list, requests at the same time.
+
+What an answer has to look like is told in `answers`. Nothing is asked twice in here. Whether it is worth asking again
+is the caller's decision, and `transient` on each error helps with it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import aiohttp
+
+from lockstep import __version__
+from lockstep.dataservice import answers
+from lockstep.dataservice.answers import Asked, BadAnswer, DataServiceError, NoAnswer, Page, Refused, Study
+from lockstep.dataservice.entities import STUDIES
+
+__all__ = ["BadAnswer", "DataService", "DataServiceError", "NoAnswer", "Page", "Refused", "Study"]
+
+TIMEOUT_S: Final = 15.0
+"""How long one answer may take. The real service counts large lists within a few seconds."""
+
+CONNECTIONS: Final = 16
+"""Requests at the same time: quick for the reader, and bearable for a service that others use too."""
+
+ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
+"""The longest answer that is read. A page of 1000 full rows is about a tenth of it."""
+
+PAGE_SIZE: Final = 100
+"""Rows asked for at a time: what clients in the field ask for, and the real service answers within its patience."""
+
+PAGE_LIMIT: Final = 100_000
+"""Pages of one list that are followed before it is taken to be endless."""
+
+
+class DataService:
+    """A data service at an address. Use it as `async with DataService(url) as service`.
+
+    Args:
+        url: where its lists begin, such as `https://data.example.org`; a path in front of them may be part of it.
+        timeout_s: seconds that one answer may take.
+        connections: requests that may be under way at the same time.
+        page_size: rows asked for at a time, 1 to 1000.
+
+    Raises:
+        ValueError: the address is no HTTP address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        connections: int = CONNECTIONS,
+        page_size: int = PAGE_SIZE,
+        answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
+    ) -> None:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            raise ValueError(f"{url!r} is no address of a data service; https://data.example.org would be one")
+        self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._connections = connections
+        self._page_size = page_size
+        self._answer_limit_bytes = answer_limit_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            headers={"Accept": "application/json", "User-Agent": f"Lockstep/{__version__}"},
+        )
+        # Waiting for a free connection is our own doing: it happens here, outside the service's time-out.
+        self._free = asyncio.Semaphore(self._connections)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def studies(self) -> AsyncIterator[Study]:
+        """Yield every study, hidden ones too, over all pages.
+
+        Raises:
+            DataServiceError: a page could not be had; the studies so far are then not all of them.
+        """
+        async for page in self._pages(Asked(STUDIES)):
+            for row in page.rows:
+                yield answers.study(row, self.url)
+
+    async def study(self, study_id: str) -> Mapping[str, Any]:
+        """Return the record of one study.
+
+        Raises:
+            DataServiceError: the record could not be had; `Refused` with status 404 when there is no such study.
+        """
+        url = self._address(f"{STUDIES}/{quote(study_id, safe='')}")
+        return answers.record(await self._get(url), study_id, url)
+
+    async def count(self, path: str, study_id: str) -> int | None:
+        """Return how many visible rows of a list a study has; None when the source publishes no count.
+
+        Raises:
+            DataServiceError: the count could not be had, and is unknown.
+        """
+        asked = _of_study(path, study_id)
+        url = self._address(path, asked.parameters(limit=1))
+        return answers.count(await self._get(url), url)
+
+    async def pages(self, path: str, study_id: str) -> AsyncIterator[Page]:
+        """Yield the visible rows of a study in a list, page by page; at least one page, which may be empty.
+
+        Raises:
+            DataServiceError: a page could not be had, or holds rows of another study.
+        """
+        async for page in self._pages(_of_study(path, study_id)):
+            yield page
+
+    async def rows(self, path: str, study_id: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the visible rows of a study in a list; the errors are those of `pages`."""
+        async for page in self.pages(path, study_id):
+            for row in page.rows:
+                yield row
+
+    async def _pages(self, asked: Asked) -> AsyncIterator[Page]:
+        seen: set[str] = set()
+        cursor: Mapping[str, str] | None = None
+        for _ in range(PAGE_LIMIT):
+            url = self._address(asked.path, asked.parameters(self._page_size, cursor))
+            body = await self._get(url)
+            page = answers.page(body, asked, url)
+            ids = {row["kf_id"] for row in page.rows}
+            if len(ids) < len(page.rows) or ids & seen:
+                raise BadAnswer(f"data service at {url} sent a row twice: its pages go in a circle")
+            seen |= ids
+            yield page
+            cursor = answers.next_cursor(body, asked, url) if page.rows else None
+            if cursor is None:
+                return
+        raise BadAnswer(f"data service at {self._address(asked.path)} gave {PAGE_LIMIT} pages and no end")
+
+    def _address(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
+        address = f"{self.url}/{path}"
+        return f"{address}?{urlencode(parameters)}" if parameters else address
+
+    async def _get(self, url: str) -> Mapping[str, Any]:
+        if self._session is None:
+            raise RuntimeError("open the data service first: async with DataService(url) as service")
+        async with self._free:
+            try:
+                async with self._session.get(url, allow_redirects=False) as response:
+                    body = await self._body(response, url)
+            except TimeoutError as error:
+                raise NoAnswer(f"data service at {url} did not answer within {self._timeout_s:g} s") from error
+            except (aiohttp.ClientError, OSError) as error:
+                cause = str(error) or type(error).__name__
+                raise NoAnswer(f"data service at {url} did not answer: {cause}") from error
+        return answers.envelope(response.status, response.headers, body, url)
+
+    async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > self._answer_limit_bytes:
+                raise BadAnswer(f"data service at {url} sent more than {self._answer_limit_bytes} bytes")
+        return bytes(body)
+
+
+def _of_study(path: str, study_id: str) -> Asked:
+    return Asked(path, {"study_id": study_id, "visible": "true"})
