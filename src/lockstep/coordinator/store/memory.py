@@ -57,6 +57,7 @@ class MemoryStore:
         self._newest: dict[str, str] = {}
         self._newest_published: dict[str, str] = {}
         self._versions: set[Version] = set()
+        self._highest_given: Version | None = None
         self._highest_published: Version | None = None
         self._last_order = 0
 
@@ -93,7 +94,7 @@ class MemoryStore:
             kf_id=self._fresh.free_kf_id(Prefix.RELEASE, self._releases),
             uuid=self._fresh.uuid(),
             name=new.name,
-            version=candidate_version(max(self._versions, default=None)),
+            version=candidate_version(self._highest_given),
             studies=studies,
             created_at=now,
             step_since=now,
@@ -109,7 +110,7 @@ class MemoryStore:
         self._tasks[release.kf_id] = tasks
         self._release_of.update(dict.fromkeys(tasks, release.kf_id))
         self._events_of[release.kf_id] = []
-        self._versions.add(release.version)
+        self._give(release.version)
         self._newest.update(dict.fromkeys(studies, release.kf_id))
         return self._view(release)
 
@@ -269,7 +270,7 @@ class MemoryStore:
         if after.publish_order is not None:
             self._last_order = max(self._last_order, after.publish_order)
         if after.version != before.version:
-            self._versions.add(after.version)
+            self._give(after.version)
             self._highest_published = max(self._highest_published or after.version, after.version)
         if after.state is before.state or after.state not in SETTLED_RELEASES:
             return
@@ -282,6 +283,10 @@ class MemoryStore:
                 newest = self._newest_published.get(study)
                 if newest is None or self._numbers[newest] < number:
                     self._newest_published[study] = after.kf_id
+
+    def _give(self, version: Version) -> None:
+        self._versions.add(version)
+        self._highest_given = max(self._highest_given or version, version)
 
     def _new_events(self, release_id: str, drafts: Iterable[EventDraft], at: datetime) -> dict[str, Event]:
         events: dict[str, Event] = {}
