@@ -54,10 +54,11 @@ def report(
         )
     if state is not None and state is not task.state:
         draft.move_task(task_id, *_moves(task, state))
-        draft.set_task(task_id, delivery=Delivery.ANSWERED, attempts=0, due_at=task.due_at or draft.now)
+        draft.set_task(task_id, delivery=Delivery.ANSWERED, attempts=0)
     if progress is not None:
         draft.set_progress(task_id, progress)
     settle(draft, rules)
+    draft.call_engine()
 
 
 def _moves(task: Task, state: TaskState) -> tuple[TaskState, ...]:

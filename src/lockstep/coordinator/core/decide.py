@@ -9,7 +9,7 @@ it back in the same commit that finds none; a decision that sends nothing needs 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,7 +36,8 @@ _TIMED: Final = frozenset({ReleaseState.INITIALIZING, ReleaseState.RUNNING, Rele
 class Worker:
     """Who decides: a name, unique among all that ever ran, and whether it is known to be the only one alive.
 
-    A worker that is alone need not wait for the lease of a dead one to run out.
+    A worker that is alone need not wait for the lease of a dead one to run out. No worker decides twice at once about
+    one release, so a lease in its own name that it does not hold is left over and may be taken as well.
     """
 
     name: str
@@ -100,26 +101,14 @@ def decide(
     return Decision(draft.change(), sends, epoch if flying else 0, look_again_at)
 
 
-def renew(snapshot: Snapshot, worker: Worker, held_epoch: int, now: datetime, policy: Policy) -> Change:
-    """Hold the lease for longer while answers are awaited.
-
-    Raises:
-        LeaseLost: another worker has taken it.
-    """
-    _epoch(snapshot.release.lease, worker, held_epoch, now)
-    until = now + timedelta(seconds=policy.lease_s)
-    lease = replace(snapshot.release.lease, until=until)
-    return Change(replace(snapshot.release, lease=lease, look_at=until), now)
-
-
 def _epoch(lease: Lease, worker: Worker, held_epoch: int, now: datetime) -> int:
     """Return the epoch under which the worker may act: the one that it holds, or the next."""
     if held_epoch:
         if lease.owner != worker.name or lease.epoch != held_epoch:
             raise LeaseLost(f"the lease of epoch {held_epoch} is lost to {lease.owner or 'nobody'}")
         return held_epoch
-    held = lease.owner is not None and lease.until is not None and now < lease.until
-    if held and not worker.alone:
+    foreign = lease.owner not in {None, worker.name}
+    if foreign and not worker.alone and lease.until is not None and now < lease.until:
         raise LeaseHeld(f"{lease.owner} is at work on it until {lease.until}")
     return lease.epoch + 1
 

@@ -87,6 +87,11 @@ class Draft:
         if progress != self.tasks[task_id].progress:
             self.set_task(task_id, progress=progress, life_at=self.now)
 
+    def call_engine(self) -> None:
+        """Have the engine look at once at a release that moved, even if whoever moved it dies before it can ring."""
+        if self.release.state is not self.before.release.state:
+            self.set_release(look_at=self.now)
+
     def stop(self, ending: ReleaseState) -> None:
         """Cancel the release everywhere, to end as given; the first cause decides, later ones change nothing."""
         if not self.settled and self.release.state is not ReleaseState.CANCELING:

@@ -20,6 +20,7 @@ def ask_to_publish(draft: Draft) -> None:
     if draft.release.publish_order is None:
         draft.set_release(publish_order=draft.before.last_order + 1)
     settle(draft)
+    draft.call_engine()
 
 
 def ask_to_cancel(draft: Draft) -> None:
@@ -28,3 +29,4 @@ def ask_to_cancel(draft: Draft) -> None:
     A release that is being canceled already, for whatever cause, goes on as it was; a settled one stays as it is.
     """
     draft.stop(ReleaseState.CANCELED)
+    draft.call_engine()

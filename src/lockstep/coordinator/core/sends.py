@@ -102,7 +102,7 @@ def _times(draft: Draft, policy: Policy) -> Iterator[datetime]:
         for task in draft.tasks.values():
             if holds_up(state, task):
                 yield task_deadline(draft, task, policy)
-                if task.due_at is not None:
+                if task.due_at is not None and task.flight_epoch is None:
                     yield task.due_at
     elif state in CANCELS:
         undelivered = [

@@ -1,0 +1,48 @@
+# What a user and a developer run. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
+UV_VERSION := $(shell sed -n 's/^  "uv==\(.*\)",$$/\1/p' pyproject.toml)
+SEEDS ?= 10000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench simulate format
+
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: $(VENV)/ready ## make .venv with everything in it, from the lock file
+
+$(VENV)/ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Lockstep needs Python 3.11 or newer: make PYTHON=/path/to/python3.11'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo 'Python has no venv module here; on Debian: apt-get install python3-venv'; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
+		|| $(BIN)/python -m pip install uv==$(UV_VERSION)
+	@$(UV) sync --quiet --frozen --all-extras
+	@touch $@
+
+demo: setup ## take a real release through all its steps, live in the terminal
+	@$(BIN)/lockstep demo
+
+test: setup lint ## check types, style and layers, and pass every test
+	@$(BIN)/pytest -n auto --dist worksteal
+
+lint: setup ## check types, style and layers only
+	@$(BIN)/ruff check src tests
+	@$(BIN)/ruff format --check --quiet src tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup ## put the code into its form
+	@$(BIN)/ruff check --fix --quiet src tests
+	@$(BIN)/ruff format --quiet src tests
+
+simulate: setup ## run SEEDS seeds of the simulation (10000)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+bench: setup ## measure, and write docs/benchmarks.md
+	@$(BIN)/python -m bench --write docs/benchmarks.md

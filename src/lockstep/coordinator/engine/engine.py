@@ -1,0 +1,111 @@
+"""The engine of one process: starts a drive for every release that has something to be done about it.
+
+It is level-triggered. A ring names a release that was changed, a look-at time in the database names one whose time
+has come, and the sweep finds whatever a lost ring has left lying; all three lead to the same question, which the core
+answers from what is stored. So a ring that is lost, doubled or late costs a delay and no more, and after a crash the
+first sweep picks everything up. The engine never works twice at once on one release.
+"""
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from lockstep.coordinator.core.errors import LeaseHeld, LeaseLost, NotFound, Unavailable
+from lockstep.coordinator.engine.drive import Drive, World
+
+log = structlog.get_logger("lockstep.engine")
+
+SWEEP_INTERVAL_S = 5.0
+"""How long a release whose ring was lost lies still at the most."""
+
+BUSY_PAUSE_S = 0.5
+"""The pause before due releases are looked for again that somebody is at work on already."""
+
+MOST_DRIVES = 200
+"""Releases that one process works on at the same time; the others stay due and come next."""
+
+
+class Engine:
+    """Keeps every release going that this process may work on; `ring` is its doorbell."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._drives: dict[str, Drive] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bell = asyncio.Event()
+        self._next_look: datetime | None = None
+        self._running = False
+
+    async def ring(self, release_id: str) -> None:
+        """Look at a release soon; one that is being worked on looks at itself again."""
+        if drive := self._drives.get(release_id):
+            drive.wake()
+        elif self._running and len(self._drives) < MOST_DRIVES:
+            self._start(release_id)
+        else:
+            self._bell.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. Requests that are on their way then are in doubt, as after a crash."""
+        self._running = True
+        try:
+            while True:
+                pause_s = await self._sweep()
+                await self._sleep(pause_s)
+        finally:
+            self._running = False
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _sweep(self) -> float:
+        """Start a drive for each release that is due; return how long there will be nothing more to start."""
+        self._bell.clear()
+        store = self._world.store
+        try:
+            due = await store.due(self._world.clock.now(), MOST_DRIVES)
+            for release_id in due:
+                await self._look_at(release_id)
+            self._next_look = await store.next_look()
+        except Unavailable as error:
+            log.warning("store_unavailable", reason=str(error))
+            return SWEEP_INTERVAL_S
+        return BUSY_PAUSE_S if due else self._until_next_look_s()
+
+    async def _look_at(self, release_id: str) -> None:
+        if len(self._drives) < MOST_DRIVES or release_id in self._drives:
+            await self.ring(release_id)
+
+    def _until_next_look_s(self) -> float:
+        if self._next_look is None:
+            return SWEEP_INTERVAL_S
+        seconds = (self._next_look - self._world.clock.now()).total_seconds()
+        return min(SWEEP_INTERVAL_S, max(0.0, seconds))
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    def _start(self, release_id: str) -> None:
+        drive = self._drives[release_id] = Drive(release_id, self._world)
+        task = asyncio.create_task(self._drive(drive))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drive(self, drive: Drive) -> None:
+        look_again_at: datetime | None = None
+        try:
+            look_again_at = await drive.run()
+        except (LeaseHeld, LeaseLost, NotFound) as error:
+            log.info("drive_left", release=drive.release_id, reason=str(error))
+        except Exception:
+            log.exception("drive_broke", release=drive.release_id)
+        finally:
+            del self._drives[drive.release_id]
+        sooner = look_again_at is not None and (self._next_look is None or look_again_at < self._next_look)
+        if sooner or len(self._drives) == MOST_DRIVES - 1:
+            self._bell.set()
