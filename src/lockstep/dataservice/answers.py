@@ -3,7 +3,7 @@
 The client calls this for every answer. It refuses, each time in a sentence that names the address that was asked:
 
 * anything that is no JSON envelope with status 200;
-* a `total` that is no count. It must be a whole number from 0 up; `null` means that the source publishes none; and
+* a `total` that is no count. It must be a whole number, 0 or more; `null` means that the source publishes none; and
   anything else is unknown, least of all 0;
 * a page with rows that came before or that belong to another study;
 * a link to a next page on another host, of another list or of another study.
@@ -22,13 +22,25 @@ _OK: Final = 200
 _TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = 500
 _SHOWN_CHARS: Final = 200
+_MOST: Final = 10**12
 _CURSOR: Final = ("after", "after_uuid")
 
 
 class DataServiceError(Exception):
-    """The data service did not give what was asked of it. `transient`: asking again may help."""
+    """The data service did not give what was asked of it.
+
+    Attributes:
+        url: the address that was asked.
+        fault: what went wrong, without the address, so that it can be shown in public.
+        transient: whether asking again may help.
+    """
 
     transient = True
+
+    def __init__(self, url: str, fault: str) -> None:
+        super().__init__(f"data service at {url} {fault}")
+        self.url = url
+        self.fault = fault
 
 
 class NoAnswer(DataServiceError):
@@ -38,8 +50,8 @@ class NoAnswer(DataServiceError):
 class Refused(DataServiceError):
     """It answered with a status other than 200, kept in `status`."""
 
-    def __init__(self, sentence: str, status: int) -> None:
-        super().__init__(sentence)
+    def __init__(self, url: str, fault: str, status: int) -> None:
+        super().__init__(url, fault)
         self.status = status
         self.transient = status >= _SERVER_ERRORS or status == _TOO_MANY
 
@@ -95,10 +107,10 @@ def envelope(status: int, headers: Mapping[str, str], body: bytes, url: str) -> 
     except (ValueError, RecursionError):
         decoded = None
     if status != _OK:
-        raise Refused(f"data service at {url} answered {status}{_said(decoded, headers)}", status)
+        raise Refused(url, f"answered {status}{_said(decoded, headers)}", status)
     if not isinstance(decoded, Mapping):
-        sent = headers.get("Content-Type", "no known format")[:_SHOWN_CHARS] if decoded is None else "other JSON"
-        raise BadAnswer(f"data service at {url} sent {sent} instead of its JSON envelope")
+        sent = _shown(headers.get("Content-Type", "no known format")) if decoded is None else "other JSON"
+        raise BadAnswer(url, f"sent {sent} instead of its JSON envelope")
     return decoded
 
 
@@ -110,7 +122,7 @@ def record(body: Mapping[str, Any], kf_id: str, url: str) -> Mapping[str, Any]:
     """
     row = body.get("results")
     if not isinstance(row, Mapping) or row.get("kf_id") != kf_id:
-        raise BadAnswer(f"data service at {url} answered without the record of {kf_id}")
+        raise BadAnswer(url, f"answered without the record of {kf_id}")
     return {**row, "_links": body["_links"]} if "_links" in body else row
 
 
@@ -118,13 +130,13 @@ def count(body: Mapping[str, Any], url: str) -> int | None:
     """Return the total of a list, or None when the source says that it publishes none.
 
     Raises:
-        BadAnswer: there is no total, or it is no whole number from 0 up.
+        BadAnswer: there is no total, or it is no whole number of rows.
     """
     total = body.get("total", "")
     if total is None or _is_count(total):
         return total
-    shown = f"the total {json.dumps(total)[:_SHOWN_CHARS]}" if "total" in body else "no total"
-    raise BadAnswer(f"data service at {url} answered with {shown}; a whole number from 0 up is a count")
+    shown = f"the total {_shown(json.dumps(total))}" if "total" in body else "no total"
+    raise BadAnswer(url, f"answered with {shown}; a whole number from 0 to a trillion is a count")
 
 
 def page(body: Mapping[str, Any], asked: Asked, url: str) -> Page:
@@ -135,13 +147,15 @@ def page(body: Mapping[str, Any], asked: Asked, url: str) -> Page:
     """
     rows = body.get("results")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) and _has_id(row) for row in rows):
-        raise BadAnswer(f"data service at {url} answered without a list of results that all have a kf_id")
+        raise BadAnswer(url, "answered without a list of results that all have a kf_id")
     if asked.study_id is not None:
-        if _study_of_address(_link(body, "self")) not in {None, asked.study_id}:
-            raise BadAnswer(f"data service at {url} answered for another study: {_link(body, 'self')}")
+        answered_for = _study_of_address(_link(body, "self"))
+        if answered_for is not None and answered_for != asked.study_id:
+            raise BadAnswer(url, f"answered for another study: {_shown(answered_for)}")
         for row in rows:
-            if (owner := _last_part(_link(row, "study"))) not in {None, asked.study_id}:
-                raise BadAnswer(f"data service at {url} sent {row['kf_id']}, which belongs to {owner}")
+            owner = _last_part(_link(row, "study"))
+            if owner is not None and owner != asked.study_id:
+                raise BadAnswer(url, f"sent {_shown(row['kf_id'])}, which belongs to {_shown(owner)}")
     total = body.get("total")
     return Page(rows, total if _is_count(total) else None)
 
@@ -157,13 +171,13 @@ def next_cursor(body: Mapping[str, Any], asked: Asked, url: str) -> Mapping[str,
         return None
     here, there = urlsplit(url), urlsplit(urljoin(url, link))
     if (there.scheme, there.netloc) != (here.scheme, here.netloc):
-        raise BadAnswer(f"data service at {url} names a next page on another host: {link[:_SHOWN_CHARS]}")
+        raise BadAnswer(url, f"names a next page on another host: {_shown(link)}")
     if _last_part(there.path) != asked.path or _study_of_address(link) not in {None, asked.study_id}:
-        raise BadAnswer(f"data service at {url} names a next page of something else: {link[:_SHOWN_CHARS]}")
+        raise BadAnswer(url, f"names a next page of something else: {_shown(link)}")
     parameters = parse_qs(there.query)
     cursor: dict[str, str] = {name: parameters[name][0] for name in _CURSOR if name in parameters}
     if not cursor:
-        raise BadAnswer(f"data service at {url} names a next page without a cursor: {link[:_SHOWN_CHARS]}")
+        raise BadAnswer(url, f"names a next page without a cursor: {_shown(link)}")
     return cursor
 
 
@@ -174,11 +188,11 @@ def study(row: Mapping[str, Any], url: str) -> Study:
         BadAnswer: its id is no id of a study.
     """
     if not is_id(row["kf_id"], Prefix.STUDY):
-        raise BadAnswer(f"data service at {url} lists {row['kf_id'][:_SHOWN_CHARS]!r}, which is no id of a study")
+        raise BadAnswer(url, f"lists {_shown(row['kf_id'])!r}, which is no id of a study")
     name = row.get("name")
     return Study(
         kf_id=row["kf_id"],
-        name=name if isinstance(name, str) and name.strip() else None,
+        name=(_clean(name) or None) if isinstance(name, str) else None,
         visible=row.get("visible") is not False,
         created_at=_moment(row.get("created_at")),
     )
@@ -186,14 +200,23 @@ def study(row: Mapping[str, Any], url: str) -> Study:
 
 def _said(decoded: object, headers: Mapping[str, str]) -> str:
     if "Location" in headers:
-        return f", which points to {headers['Location'][:_SHOWN_CHARS]}; give that address if it is right"
+        return f", which points to {_shown(headers['Location'])}; give that address if it is right"
     status = decoded.get("_status") if isinstance(decoded, Mapping) else None
     message = status.get("message") if isinstance(status, Mapping) else None
-    return f": {' '.join(message.split())[:_SHOWN_CHARS]}" if isinstance(message, str) else ""
+    return f": {_shown(message)}" if isinstance(message, str) else ""
+
+
+def _shown(text: str) -> str:
+    """Return a foreign text as one short line that can be encoded."""
+    return _clean(text)[:_SHOWN_CHARS]
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.replace("\0", " ").split()).encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _has_id(row: Mapping[str, Any]) -> bool:

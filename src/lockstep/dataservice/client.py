@@ -12,6 +12,7 @@ is the caller's decision, and `transient` on each error helps with it.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -143,13 +144,13 @@ class DataService:
             page = answers.page(body, asked, url)
             ids = {row["kf_id"] for row in page.rows}
             if len(ids) < len(page.rows) or ids & seen:
-                raise BadAnswer(f"data service at {url} sent a row twice: its pages go in a circle")
+                raise BadAnswer(url, "sent a row twice: its pages go in a circle")
             seen |= ids
             yield page
             cursor = answers.next_cursor(body, asked, url) if page.rows else None
             if cursor is None:
                 return
-        raise BadAnswer(f"data service at {self._address(asked.path)} gave {PAGE_LIMIT} pages and no end")
+        raise BadAnswer(self._address(asked.path), f"gave {PAGE_LIMIT} pages and no end")
 
     def _address(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
         address = f"{self.url}/{path}"
@@ -163,10 +164,9 @@ class DataService:
                 async with self._session.get(url, allow_redirects=False) as response:
                     body = await self._body(response, url)
             except TimeoutError as error:
-                raise NoAnswer(f"data service at {url} did not answer within {self._timeout_s:g} s") from error
+                raise NoAnswer(url, f"did not answer within {self._timeout_s:g} s") from error
             except (aiohttp.ClientError, OSError) as error:
-                cause = str(error) or type(error).__name__
-                raise NoAnswer(f"data service at {url} did not answer: {cause}") from error
+                raise NoAnswer(url, f"did not answer: {_cause(error)}") from error
         return answers.envelope(response.status, response.headers, body, url)
 
     async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
@@ -174,9 +174,15 @@ class DataService:
         async for piece in response.content.iter_any():
             body += piece
             if len(body) > self._answer_limit_bytes:
-                raise BadAnswer(f"data service at {url} sent more than {self._answer_limit_bytes} bytes")
+                raise BadAnswer(url, f"sent more than {self._answer_limit_bytes} bytes")
         return bytes(body)
 
 
 def _of_study(path: str, study_id: str) -> Asked:
     return Asked(path, {"study_id": study_id, "visible": "true"})
+
+
+def _cause(error: Exception) -> str:
+    """Return why there was no answer, in the system's words where it has any, and without addresses."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else type(error).__name__

@@ -12,6 +12,7 @@ a limit below 1 with 400, where the real one answers 500 and a page of HTML.
 """
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -166,7 +167,7 @@ def _answer(message: str, code: int = 200, headers: Mapping[str, str] | None = N
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
     message = error.detail
-    if error.status_code == 405:  # noqa: PLR2004 - the status is its own name
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.method} is not allowed: the sample data service only reads"
     return _answer(message, error.status_code, error.headers)
 
