@@ -32,14 +32,14 @@ test: setup lint ## check types, style and layers, and pass every test
 	@$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup ## check types, style and layers only
-	@$(BIN)/ruff check src tests
-	@$(BIN)/ruff format --check --quiet src tests
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check --quiet src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
 format: setup ## put the code into its form
-	@$(BIN)/ruff check --fix --quiet src tests
-	@$(BIN)/ruff format --quiet src tests
+	@$(BIN)/ruff check --fix --quiet src tests bench
+	@$(BIN)/ruff format --quiet src tests bench
 
 simulate: setup ## run SEEDS seeds of the simulation (10000)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import structlog
-from tests.simulation.loop import run
-from tests.simulation.world import World
 
 from lockstep.coordinator.core.joint import JOINT_RULES, JointRule
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.store.memory import MemoryStore
+from tests.simulation.loop import run
+from tests.simulation.world import World
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 

@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-from tests.simulation.runs import run_seed, run_seeds
 
 from lockstep.coordinator.core.joint import JOINT_RULES, HowMany, JointRule
+from tests.simulation.runs import run_seed, run_seeds
 
 SEEDS = 300
 EVERY_RULES = [rule for rule in JOINT_RULES if rule.how_many is HowMany.EVERY and rule.then != "initializing"]

@@ -8,9 +8,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from tests.simulation.checks import Broken, Checks, must
-from tests.simulation.services import CALM, Service, draw_manners
-
 from lockstep.coordinator.core.callbacks import report
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.draft import Draft
@@ -25,6 +22,8 @@ from lockstep.coordinator.engine.engine import Engine
 from lockstep.coordinator.ports import Store
 from lockstep.protocol.messages import Reply, Request, Silence
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
+from tests.simulation.checks import Broken, Checks, must
+from tests.simulation.services import CALM, Service, draw_manners
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST_TIMEOUT_S = 15.0

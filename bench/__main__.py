@@ -1,0 +1,188 @@
+"""`python -m bench`: measure, print, and with `--write` put the figures into the documentation."""
+
+import argparse
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import psutil
+
+from bench import phases
+from bench.fill import fill
+from bench.load import Load, load
+from bench.processes import Served, coordinator, database, instant_services
+
+HISTORIES = (100, 100_000)
+REQUESTS = 3_000
+CONNECTIONS = 8
+IDLE_S = 20.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="the Markdown file to write")
+    parser.add_argument("--services", type=int, nargs="*", default=[1, 10, 100, 1000], help="how many task services")
+    asked = parser.parse_args()
+    with data_service() as url:
+        parts = [head(), steps(asked.services, url), at_once(url), with_history(url), footprint(url)]
+    page = "\n\n".join(parts) + "\n"
+    print(page)
+    if asked.write:
+        asked.write.write_text(page)
+
+
+def head() -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        "# Benchmarks\n\n"
+        f"Measured by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({platform.machine()}), "
+        f"{memory:.0f} GiB, Python {platform.python_version()}, SQLite, everything on one machine over loopback. "
+        "Times are the best of five rounds; a ratio compares two figures of the same run."
+    )
+
+
+def steps(numbers: list[int], url: str) -> str:
+    explained = (
+        "Task services that answer at once. *Staged* is the time from `POST /releases` until the release is staged, "
+        "*published* from the request to publish until it is public. The *bound* is what the same requests to the same "
+        "services take by the same client without a coordinator.\n"
+    )
+    lines = [
+        "## The steps of a release\n",
+        explained,
+        "| services | staged | bound | ratio | published | bound | ratio |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for number in numbers:
+        took = phases.measure(number, url)
+        lines.append(
+            f"| {number:,} | {_ms(took.stage_s)} | {_ms(took.stage_bound_s)} | {took.stage_s / took.stage_bound_s:.2f} "
+            f"| {_ms(took.publish_s)} | {_ms(took.publish_bound_s)} | {took.publish_s / took.publish_bound_s:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def at_once(url: str) -> str:
+    seconds = phases.measure_many(50, 5, url)
+    return (
+        "## Many releases at once\n\n"
+        f"50 releases created one after another over the same 5 services: all staged {seconds:.2f} s after the first "
+        f"`POST /releases`, {50 / seconds:.0f} releases per second."
+    )
+
+
+def with_history(url: str) -> str:
+    """Measure the API with a short history and with a long one."""
+    measured: dict[int, dict[str, Load]] = {}
+    for releases in HISTORIES:
+        with TemporaryDirectory() as folder, instant_services(2) as urls:
+            with coordinator(Path(folder), url) as served:
+                phases.register(served, urls)
+            fill(database(Path(folder)), releases)
+            with coordinator(Path(folder), url) as served:
+                measured[releases] = _loads(served)
+    few, many = HISTORIES
+    explained = (
+        f"{REQUESTS:,} requests each over {CONNECTIONS} connections, the load made by a second process on the same "
+        "machine.\n"
+    )
+    lines = [
+        "## The API as history grows\n",
+        explained,
+        f"| request | {few:,} releases: per second, p50, p99 | {many:,} releases: per second, p50, p99 | p50 ratio |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, before in measured[few].items():
+        after = measured[many][name]
+        lines.append(f"| `{name}` | {_load(before)} | {_load(after)} | {after.p50_ms / before.p50_ms:.2f} |")
+    return "\n".join(lines)
+
+
+def _loads(served: Served) -> dict[str, Load]:
+    """Load the three requests that matter most; the task that is updated belongs to a release in flight."""
+    newest = httpx.get(f"{served.url}/releases?limit=1").json()["results"][0]["kf_id"]
+    task = _task_in_flight(served)
+    kinds = {
+        "GET /releases": lambda _: ("GET", "/releases", b""),
+        "GET /releases/{id}": lambda _: ("GET", f"/releases/{newest}", b""),
+        "PATCH /tasks/{id}": lambda n: ("PATCH", f"/tasks/{task}", b'{"progress": %d}' % (n % 100)),
+    }
+    loads = {}
+    for name, request in kinds.items():
+        load(served.url, request, number=REQUESTS // 10, connections=CONNECTIONS)
+        loads[name] = load(served.url, request, number=REQUESTS, connections=CONNECTIONS)
+    return loads
+
+
+def _task_in_flight(served: Served) -> str:
+    """Return a task that may report progress: one of a release that waits for its review."""
+    release = str(served.post("/releases", name="in flight", studies=[phases.STUDY])["kf_id"])
+    until = time.monotonic() + 30
+    while (shown := httpx.get(f"{served.url}/releases/{release}").json())["state"] != "staged":
+        if time.monotonic() > until:
+            raise TimeoutError(f"{release} was not staged")
+        time.sleep(0.05)
+    return str(shown["tasks"][0]["kf_id"])
+
+
+def footprint(url: str) -> str:
+    with TemporaryDirectory() as folder:
+        with coordinator(Path(folder), url) as served:
+            pass
+        with coordinator(Path(folder), url) as served:
+            process = psutil.Process(served.pid)
+            time.sleep(3)
+            before = process.cpu_times()
+            time.sleep(IDLE_S)
+            after = process.cpu_times()
+            busy = after.user + after.system - before.user - before.system
+            memory = process.memory_info().rss / 2**20
+            return (
+                "## At rest\n\n"
+                f"From `lockstep serve` to its first answer: {served.first_answer_s:.2f} s. Resident memory when idle: "
+                f"{memory:.0f} MB. CPU when idle: {100 * busy / IDLE_S:.2f} % of one core over {IDLE_S:g} s."
+            )
+
+
+@contextmanager
+def data_service() -> Iterator[str]:
+    """The sample data service, whose studies the releases hold."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "lockstep", "dataservice", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 30
+            while True:
+                try:
+                    httpx.get(f"http://127.0.0.1:{port}/status")
+                    break
+                except httpx.TransportError:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms"
+
+
+def _load(measured: Load) -> str:
+    return f"{measured.per_second:,.0f}/s, {measured.p50_ms:.1f} ms, {measured.p99_ms:.1f} ms"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A database with as much history as asked for, written straight into the tables.
+
+The rows are those that releases leave behind: published ones in their great majority, each with its tasks and the
+events of its whole way, and every tenth canceled or failed.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, create_engine, insert, select
+
+from lockstep.coordinator.core.model import Delivery
+from lockstep.coordinator.store import tables
+from lockstep.protocol.ids import Prefix, make_id
+from lockstep.protocol.messages import Action
+from lockstep.protocol.states import ReleaseState, TaskState
+
+CHUNK = 2_000
+BEGAN = datetime(2016, 1, 1, tzinfo=UTC)
+TASKS_EACH = 2
+EVENTS_EACH = 8
+Row = dict[str, Any]
+
+
+def fill(database: Path, releases: int) -> None:
+    """Write so many ended releases into a database that has services and studies and no release yet."""
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        services = list(connection.scalars(select(tables.task_service.c.kf_id)))[:TASKS_EACH]
+        studies = list(connection.scalars(select(tables.study.c.kf_id)))
+        tallies: Counter[str] = Counter()
+        for first in range(0, releases, CHUNK):
+            numbers = range(first, min(first + CHUNK, releases))
+            rows = [_release(number, studies) for number in numbers]
+            _insert(connection, tables.release, rows)
+            tallies.update(tables.releases_in(row["state"]) for row in rows)
+            _belongings(connection, rows, services, tallies)
+        for name, number in tallies.items():
+            updated = connection.execute(
+                tables.tally.update().where(tables.tally.c.name == name).values(n=tables.tally.c.n + number)
+            )
+            if not updated.rowcount:
+                connection.execute(insert(tables.tally).values(name=name, n=number))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+
+
+def _belongings(connection: Connection, rows: list[Row], services: list[str], tallies: Counter[str]) -> None:
+    tasks = [task for row in rows for task in _tasks(row, services)]
+    events = [event for row in rows for event in _events(row)]
+    _insert(connection, tables.task, tasks)
+    _insert(connection, tables.event, events)
+    _insert(connection, tables.version_ledger, [_ledger(row) for row in rows])
+    studies = [{"study_id": study, "release_position": row["position"]} for row in rows for study in row["studies"]]
+    _insert(connection, tables.release_study, studies)
+    tallies[tables.ALL_TASKS] += len(tasks)
+    tallies[tables.ALL_EVENTS] += len(events)
+
+
+def _insert(connection: Connection, table: Table, rows: list[Row]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _names(prefix: Prefix) -> Row:
+    return {"kf_id": make_id(prefix, secrets.randbits), "uuid": secrets.token_hex(16)}
+
+
+def _release(number: int, studies: list[str]) -> Row:
+    published = number % 10 != 0
+    state = ReleaseState.PUBLISHED if published else (ReleaseState.CANCELED, ReleaseState.FAILED)[number // 10 % 2]
+    at = BEGAN + timedelta(minutes=number * 5)
+    return {
+        "position": number + 1,
+        **_names(Prefix.RELEASE),
+        "name": f"Release of week {number}",
+        "description": "What this release brings.",
+        "author": "bench",
+        "tags": [],
+        "studies": [studies[number % len(studies)], studies[(number + 7) % len(studies)]],
+        "is_major": False,
+        "state": state,
+        "major": 0,
+        "minor": number + 1 if published else number,
+        "patch": 0 if published else 1,
+        "created_at": at,
+        "step_since": at,
+        "publish_order": number + 1 if published else None,
+        "waits_for": None,
+        "ending": None if published else state,
+        "published_at": at if published else None,
+        "partially_published": False,
+        "look_at": None,
+        "lease_owner": None,
+        "lease_until": None,
+        "lease_epoch": 4,
+    }
+
+
+def _tasks(release: Row, services: list[str]) -> Iterator[Row]:
+    published = release["state"] is ReleaseState.PUBLISHED
+    for service in services:
+        yield {
+            **_names(Prefix.TASK),
+            "release_id": release["kf_id"],
+            "service_id": service,
+            "created_at": release["created_at"],
+            "state_since": release["created_at"],
+            "life_at": release["created_at"],
+            "state": TaskState.PUBLISHED if published else TaskState.CANCELED,
+            "progress": 100,
+            "told": Action.PUBLISH if published else Action.START,
+            "delivery": Delivery.ANSWERED,
+            "cancel": Delivery.NONE if published else Delivery.ANSWERED,
+            "flight_epoch": None,
+            "attempts": 0,
+            "due_at": None,
+            "last_error": "",
+        }
+
+
+def _events(release: Row) -> Iterator[Row]:
+    for number in range(EVENTS_EACH):
+        yield {
+            **_names(Prefix.EVENT),
+            "event_type": "info",
+            "message": f"release {release['kf_id']}, version 0.0.{number} changed from waiting to initializing",
+            "created_at": release["created_at"],
+            "release_id": release["kf_id"],
+            "task_service_id": None,
+            "task_id": None,
+        }
+
+
+def _ledger(release: Row) -> Row:
+    kind = tables.PUBLISHING if release["state"] is ReleaseState.PUBLISHED else tables.CANDIDATE
+    return {key: release[key] for key in ("major", "minor", "patch")} | {"kind": kind, "release_id": release["kf_id"]}
