@@ -1,0 +1,128 @@
+"""The coordinator as a task service sees it: two requests that it answers.
+
+A task service can live without either: states that nobody reported are found by polling. So nothing here waits for
+ever, and what went wrong comes back as a reply or as `CoordinatorError`, to be acted on by whoever asked.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from lockstep import __version__
+
+Token = str | Callable[[], str]
+"""A bearer token, or a function that brings a fresh one and may take its time."""
+
+REQUEST_TIMEOUT_S: Final = 10.0
+_RELEASE_PAUSES_S: Final = (0.5, 1.0, 2.0)
+_LONGEST_PAUSE_S: Final = 300.0
+_OK: Final = 200
+_REFUSED: Final = range(300, 500)
+_TOO_MANY: Final = 429
+
+
+class CoordinatorError(Exception):
+    """The coordinator could not be asked, or did not say what was asked for; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: the HTTP status, or None for no answer, and the sentence for the log.
+
+    `retry_after_s` is how long the coordinator wants to be left alone, in seconds.
+    """
+
+    status: int | None
+    reason: str
+    body: bytes = b""
+    retry_after_s: float = 0.0
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it was understood and declined, so that asking again is of no use."""
+        return self.status in _REFUSED and self.status != _TOO_MANY
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it was accepted."""
+        return self.status is not None and self.status < _REFUSED.start
+
+
+class Coordinator:
+    """The coordinator at `url`, spoken to with a bearer `token` if there is one.
+
+    Raises:
+        ValueError: the address is none.
+    """
+
+    def __init__(self, url: str, token: Token | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("the coordinator's address must be of the form http://host:port")
+        self._url = url.rstrip("/")
+        self._token = token
+
+    async def patch_task(self, session: aiohttp.ClientSession, task_id: str, state: str, progress: int) -> Reply:
+        """Tell the state and progress of a task."""
+        return await self._ask(session, "PATCH", "tasks", task_id, {"state": state, "progress": progress})
+
+    async def release(self, release_id: str) -> dict[str, Any]:
+        """Return a release as the coordinator shows it; without an answer, ask a few times more.
+
+        Raises:
+            CoordinatorError: there was no answer, a refusal, or an answer that is no release.
+        """
+        async with aiohttp.ClientSession() as session:
+            reply = await self._ask(session, "GET", "releases", release_id)
+            for pause_s in _RELEASE_PAUSES_S:
+                if reply.is_success or reply.is_refusal:
+                    break
+                await asyncio.sleep(max(pause_s, reply.retry_after_s))
+                reply = await self._ask(session, "GET", "releases", release_id)
+        if reply.status != _OK:
+            raise CoordinatorError(f"the coordinator did not show release {release_id}: {reply.reason}")
+        try:
+            release = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            release = None
+        if not isinstance(release, dict):
+            raise CoordinatorError(f"the coordinator's answer about release {release_id} is not a JSON object")
+        return release
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, method: str, kind: str, kf_id: str, body: dict[str, Any] | None = None
+    ) -> Reply:
+        try:
+            headers = await self._headers()
+        except Exception as error:  # noqa: BLE001 - the token is brought by a function that we do not know
+            return Reply(None, f"no token could be had ({type(error).__name__})")
+        url, timeout = f"{self._url}/{kind}/{kf_id}", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        try:
+            async with session.request(
+                method, url, json=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                content = await response.read()
+                pause_s = _pause_s(response.headers.get("Retry-After", ""))
+                return Reply(response.status, f"HTTP {response.status}", content, pause_s)
+        except TimeoutError:
+            return Reply(None, f"no answer within {REQUEST_TIMEOUT_S:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Reply(None, f"no answer ({type(error).__name__})")
+
+    async def _headers(self) -> dict[str, str]:
+        headers = {"User-Agent": f"Lockstep-TaskKit/{__version__}", "Accept": "application/json"}
+        if self._token is not None:
+            token = self._token if isinstance(self._token, str) else await asyncio.to_thread(self._token)
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+
+def _pause_s(header: str) -> float:
+    """Return the seconds of a `Retry-After`, within reason; the form with a date, and nonsense, count as no wish."""
+    text = header.strip()
+    return min(_LONGEST_PAUSE_S, float(text[:9])) if text.isascii() and text.isdigit() else 0.0

@@ -1,0 +1,210 @@
+"""Where requests and work meet: every change of a task is made here, one at a time.
+
+A request comes in (`act`), the table says what becomes of the task, the store makes it so, and only then is anybody
+put to work. A worker is a thread that belongs to one task for as long as a function has to run for it. It asks what
+is due by the task's state, runs that, settles what its end means, and looks again; so a cancel that comes in the
+middle of staging needs no message but the changed state, and a worker that finds nothing due goes home. The same
+look at the store brings everything back to work after the process was killed.
+
+All of it is decided under one lock and carried out outside of it. `glance` takes neither the lock nor the store:
+how a task at work is doing is known in memory, and asking for it must not wait for anything.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event, Lock, Thread
+from typing import Final
+
+from lockstep.protocol.messages import Request
+from lockstep.taskkit.coordinator import Coordinator
+from lockstep.taskkit.report import Reporter
+from lockstep.taskkit.store import AT_WORK, StoredTask, StoreUnavailable, TaskStore
+from lockstep.taskkit.table import answer
+from lockstep.taskkit.task import TaskFunction
+from lockstep.taskkit.threads import start_thread
+from lockstep.taskkit.work import DONE, WORK, Step, Work, failed, finished
+
+_log = logging.getLogger("lockstep.taskkit")
+
+STORE_PAUSE_S: Final = 1.0
+"""How long to wait before the end of a work is written again when the store could not take it."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A task at work: as it is stored, how far it is in percent, and the function that runs just now."""
+
+    record: StoredTask
+    progress: int = 0
+    step: Step | None = None
+    thread: Thread | None = None
+
+    def seen(self) -> StoredTask:
+        record = self.record
+        return replace(record, progress=self.progress) if record.state in AT_WORK else record
+
+
+class Desk:
+    """The tasks of one service, their store and their workers."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        functions: Mapping[Work, TaskFunction],
+        coordinator: Coordinator | None,
+        reporter: Reporter,
+        stop_patience_s: float,
+    ) -> None:
+        self.store = store
+        self.is_started = False
+        self._functions = functions
+        self._coordinator = coordinator
+        self._reporter = reporter
+        self._stop_patience_s = stop_patience_s
+        self._lock = Lock()
+        self._stopping = Event()
+        self._workers: dict[str, _Worker] = {}
+
+    def start(self) -> None:
+        """Open the store and go on with the work that a killed or stopped process left; again: nothing happens.
+
+        Raises:
+            StoreUnavailable: the tasks cannot be read.
+        """
+        with self._lock:
+            if self.is_started:
+                return
+            self.store.open()
+            self._stopping.clear()
+            self._reporter.start()
+            for left in self.store.due():
+                again = replace(left, attempt=left.attempt + 1)
+                if self.store.replace(left, again):
+                    _log.info("task %s is taken up again (%s, attempt %d)", again.task_id, again.state, again.attempt)
+                    self._put_to_work(again)
+            self.is_started = True
+
+    def stop(self) -> None:
+        """Stop the work, wait a little for its end, and give the store back. What was cut off runs again at `start`."""
+        with self._lock:
+            if not self.is_started:
+                return
+            self.is_started = False
+            self._stopping.set()
+            workers = list(self._workers.values())
+            for worker in workers:
+                if worker.step is not None:
+                    worker.step.stop()
+        deadline = time.monotonic() + self._stop_patience_s
+        for worker in workers:
+            if worker.thread is not None:
+                worker.thread.join(max(0.0, deadline - time.monotonic()))
+        if late := ", ".join(list(self._workers)):
+            _log.warning("the work on %s did not stop in time; it runs again at the next start", late)
+        self._reporter.stop()
+        self.store.close()
+
+    def glance(self, task_id: str) -> StoredTask | None:
+        """Return a task if a function is at work on it, at once."""
+        worker = self._workers.get(task_id)
+        return worker.seen() if worker is not None else None
+
+    def look(self, task_id: str) -> StoredTask | None:
+        """Return a task, or None when it is not known."""
+        return self.glance(task_id) or self.store.get(task_id)
+
+    def act(self, request: Request) -> StoredTask:
+        """Do what a request asks and return the task as it is then.
+
+        Raises:
+            Refused: the table says no.
+            StoreUnavailable: the change cannot be stored, and was not made.
+        """
+        with self._lock:
+            while True:
+                seen = self.store.get(request.task_id)
+                worker = self._workers.get(request.task_id)
+                if seen is not None and worker is not None:
+                    seen = replace(seen, progress=worker.seen().progress)
+                after = answer(request, seen)
+                if after is seen:
+                    return seen
+                if self.store.add(after) if seen is None else self.store.replace(seen, after):
+                    break
+            _log.info("task %s of release %s: %s, now %s", after.task_id, after.release_id, request.action, after.state)
+            self._put_to_work(after)
+            return after
+
+    def _put_to_work(self, record: StoredTask) -> None:
+        """Give a changed task to its worker, and stop what that is at: the task has moved on. Called under the lock."""
+        worker = self._workers.get(record.task_id)
+        if worker is not None:
+            worker.record = record
+            if worker.step is not None:
+                worker.step.stop()
+        elif record.is_due:
+            worker = _Worker(record)
+            worker.thread = start_thread(partial(self._work, worker), f"lockstep {record.task_id}")
+            self._workers[record.task_id] = worker
+
+    def _work(self, worker: _Worker) -> None:
+        """Be a worker: run what is due until nothing is."""
+        while (step := self._next_step(worker)) is not None:
+            error = step.run()
+            self._settle(worker, step, error)
+
+    def _next_step(self, worker: _Worker) -> Step | None:
+        with self._lock:
+            record = worker.record
+            if not record.is_due or self._stopping.is_set():
+                del self._workers[record.task_id]
+                return None
+            function = self._functions.get(WORK.get(record.state, Work.CANCEL))
+            worker.progress = 0
+            worker.step = step = Step(
+                record, function, self._coordinator, lambda percent: self._note(worker, step, percent)
+            )
+            return step
+
+    def _note(self, worker: _Worker, step: Step, percent: int) -> None:
+        """Take in a progress; the coordinator hears of it when it is another than before."""
+        if worker.step is step and percent != worker.progress and step.stored.state in AT_WORK:
+            worker.progress = percent
+            self._reporter.tell(step.stored.task_id, step.stored.state, percent)
+
+    def _settle(self, worker: _Worker, step: Step, error: BaseException | None) -> None:
+        """Store what the end of a function means, as soon as the store can take it."""
+        while True:
+            try:
+                with self._lock:
+                    worker.step = None
+                    if worker.record is step.stored:
+                        self._conclude(worker, step.stored, error, was_stopped=step.is_stopped)
+            except StoreUnavailable as unavailable:
+                _log.error("the end of the work on task %s cannot be stored: %s", step.stored.task_id, unavailable)
+                if self._stopping.wait(STORE_PAUSE_S):
+                    return
+            else:
+                return
+
+    def _conclude(self, worker: _Worker, stored: StoredTask, error: BaseException | None, *, was_stopped: bool) -> None:
+        if error is not None and was_stopped:
+            return
+        if error is not None and stored.state not in DONE:
+            _log.error(
+                "the cancel function failed on %s; it runs again at the next start", stored.task_id, exc_info=error
+            )
+            worker.record = replace(stored, cleanup_due=False)
+            return
+        after = finished(stored) if error is None else failed(stored, worker.progress, error)
+        if not self.store.replace(stored, after):
+            worker.record = self.store.get(stored.task_id) or after
+            return
+        worker.record = after
+        if after.state is not stored.state:
+            level = logging.INFO if error is None else logging.ERROR
+            _log.log(level, "task %s of release %s is %s", after.task_id, after.release_id, after.state, exc_info=error)
+            self._reporter.tell(after.task_id, after.state, after.progress)

@@ -1,0 +1,169 @@
+"""Tells the coordinator how the tasks are doing, and never makes the work wait for it.
+
+What a task has to say is one line, and the latest word on it is all that counts: a progress that was not sent yet
+gives way to the next, and to a state. One courier per line carries one report at a time, so that no report can
+overtake another. A progress goes out twice a second at most and is not repeated when it is lost. A state is carried
+until it arrives or was tried often enough; then the coordinator finds it when it polls. A refusal is final: one line
+in the log, and nothing more of that task until its next state.
+
+Everything here happens in a thread with an event loop of its own, since the work that reports has many loops or none.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event, Thread
+from typing import Final
+
+import aiohttp
+
+from lockstep.protocol.states import TaskState
+from lockstep.taskkit.coordinator import Coordinator, Reply
+from lockstep.taskkit.store import AT_WORK
+from lockstep.taskkit.threads import make_loop, start_thread
+
+_log = logging.getLogger("lockstep.taskkit")
+
+TRIES: Final = 9
+"""How often a state is sent before it is left to polling: with the usual pauses, for about two minutes."""
+
+LONGEST_PAUSE_S: Final = 60.0
+FAREWELL_S: Final = 1.0
+"""How long a service that goes down waits for reports on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    state: TaskState
+    progress: int
+
+    @property
+    def must_arrive(self) -> bool:
+        return self.state not in AT_WORK
+
+
+@dataclass(slots=True)
+class _Line:
+    latest: _Report | None = None
+    state_came: asyncio.Event = field(default_factory=asyncio.Event)
+    tries: int = 0
+
+
+class Reporter:
+    """Reports to a coordinator; without one, it holds its tongue."""
+
+    def __init__(self, coordinator: Coordinator | None, *, progress_interval_s: float, retry_pause_s: float) -> None:
+        self._coordinator = coordinator
+        self._progress_interval_s = progress_interval_s
+        self._retry_pause_s = retry_pause_s
+        self._thread: Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = asyncio.Event()
+        self._lines: dict[str, _Line] = {}
+        self._couriers: set[asyncio.Task[None]] = set()
+        self._refused: set[str] = set()
+
+    def start(self) -> None:
+        """Begin; again: nothing happens."""
+        if self._coordinator is None or self._thread is not None:
+            return
+        ready = Event()
+        self._thread = start_thread(partial(self._run, self._coordinator, ready), "lockstep reports")
+        ready.wait()
+
+    def stop(self) -> None:
+        """Give the reports on their way a moment to arrive, and end."""
+        if self._thread is None or self._loop is None:
+            return
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(2 * FAREWELL_S)
+        self._thread = self._loop = None
+
+    def tell(self, task_id: str, state: TaskState, progress: int) -> None:
+        """Leave the latest word about a task. Returns at once, from any thread."""
+        if (loop := self._loop) is not None:
+            with suppress(RuntimeError):  # the loop was closed just now
+                loop.call_soon_threadsafe(self._take_in, task_id, _Report(state, progress))
+
+    def _run(self, coordinator: Coordinator, ready: Event) -> None:
+        try:
+            with asyncio.Runner(loop_factory=make_loop) as runner:
+                runner.run(self._stay(coordinator, ready))
+        finally:
+            ready.set()
+
+    async def _stay(self, coordinator: Coordinator, ready: Event) -> None:
+        self._closing = asyncio.Event()
+        self._lines, self._couriers, self._refused = {}, set(), set()
+        async with aiohttp.ClientSession() as session:
+            self._patch = partial(coordinator.patch_task, session)
+            self._loop = asyncio.get_running_loop()
+            ready.set()
+            await self._closing.wait()
+            for line in self._lines.values():
+                line.state_came.set()
+            if self._couriers:
+                await asyncio.wait(self._couriers, timeout=FAREWELL_S)
+
+    def _take_in(self, task_id: str, report: _Report) -> None:
+        if report.must_arrive:
+            self._refused.discard(task_id)
+        elif task_id in self._refused:
+            return
+        line = self._lines.get(task_id)
+        if line is None:
+            line = self._lines[task_id] = _Line()
+            courier = asyncio.create_task(self._carry(task_id, line))
+            self._couriers.add(courier)
+            courier.add_done_callback(self._couriers.discard)
+        line.latest, line.tries = report, 0
+        if report.must_arrive:
+            line.state_came.set()
+
+    async def _carry(self, task_id: str, line: _Line) -> None:
+        """Be the courier of a line until there is nothing more to say on it."""
+        while (report := line.latest) is not None:
+            line.latest = None
+            line.state_came.clear()
+            line.tries += 1
+            reply = await self._patch(task_id, report.state, report.progress)
+            pause_s = self._progress_interval_s
+            if reply.is_refusal:
+                self._mute(task_id, line, report, reply)
+            elif not reply.is_success:
+                pause_s = min(LONGEST_PAUSE_S, self._retry_pause_s * 2 ** (line.tries - 1))
+                self._put_back(task_id, line, report, reply)
+                await asyncio.sleep(reply.retry_after_s)
+            if self._closing.is_set():
+                break
+            await _pause(line, pause_s)
+        del self._lines[task_id]
+
+    def _mute(self, task_id: str, line: _Line, report: _Report, reply: Reply) -> None:
+        """Say nothing more of a task's progress until its next state: it would be refused as well."""
+        self._refused.add(task_id)
+        if line.latest is not None and not line.latest.must_arrive:
+            line.latest = None
+        _log.warning("the coordinator refused the report that task %s is %s: %s", task_id, report.state, reply.reason)
+
+    def _put_back(self, task_id: str, line: _Line, report: _Report, reply: Reply) -> None:
+        """Keep a state that did not arrive for another try, unless something newer is to be said or it is enough."""
+        if not report.must_arrive or line.latest is not None:
+            return
+        if line.tries < TRIES:
+            line.latest = report
+        else:
+            _log.warning(
+                "the report that task %s is %s did not arrive (%s); it is left to the coordinator's polling",
+                task_id, report.state, reply.reason,
+            )  # fmt: skip
+
+
+async def _pause(line: _Line, pause_s: float) -> None:
+    """Wait for a time, or until there is a new state to report."""
+    try:
+        await asyncio.wait_for(line.state_came.wait(), pause_s)
+    except TimeoutError:
+        return

@@ -1,0 +1,115 @@
+"""Where a task service keeps its tasks: the port that every store implements, and the one in memory.
+
+A store is a table of tasks and two promises. What it said yes to is there after the process was killed (`MemoryStore`
+makes no such promise and is for tests). And `replace` is a comparison and a change in one: of two callers who saw
+the same task, one changes it and the other learns that it came too late. Nothing else here knows any rule: which
+change is right is decided by whoever calls.
+
+Every method may be called from any thread, may block for a moment, and raises `StoreUnavailable` when the store
+cannot be used just now. `tests/taskkit/test_stores.py` is the contract, one suite for all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Protocol
+
+from lockstep.protocol.states import TaskState
+
+AT_WORK: Final = frozenset({TaskState.RUNNING, TaskState.PUBLISHING})
+"""The states in which a function of the service is at work."""
+
+
+class StoreUnavailable(Exception):
+    """The tasks can be neither read nor written just now; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """One task as it is kept.
+
+    `progress` is in percent and changes with the state only: between two states it is known to the work alone.
+    `attempt` counts how many times the work of the present state was begun, from 1. `cleanup_due` says that the
+    task is over and the cancel function has not finished yet. `error` is the sentence of the failure.
+    """
+
+    task_id: str
+    release_id: str
+    state: TaskState = TaskState.PENDING
+    progress: int = 0
+    studies: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    attempt: int = 0
+    cleanup_due: bool = False
+    error: str | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a function has to run for this task."""
+        return self.state in AT_WORK or self.cleanup_due
+
+
+class TaskStore(Protocol):
+    """The port."""
+
+    def open(self) -> None:
+        """Make ready and claim the store for this process; again on an open store: nothing happens.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or belongs to another process that is alive.
+        """
+
+    def close(self) -> None:
+        """Give the store back; again on a closed store: nothing happens."""
+
+    def get(self, task_id: str) -> StoredTask | None:
+        """Return a task, or None when it is not known."""
+
+    def add(self, task: StoredTask) -> bool:
+        """Keep a new task; False, and no change, when its id is taken."""
+
+    def replace(self, seen: StoredTask, new: StoredTask) -> bool:
+        """Put `new` in the place of `seen`; False, and no change, when its state or attempt is no longer the same."""
+
+    def due(self) -> Sequence[StoredTask]:
+        """Return the tasks for which a function has to run (`StoredTask.is_due`)."""
+
+
+class MemoryStore:
+    """Tasks in a dictionary, gone with the process: for tests, and for services whose work leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._tasks: dict[str, StoredTask] = {}
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def close(self) -> None:
+        """Nothing to close; the tasks stay, so that a test can restart its service."""
+
+    def get(self, task_id: str) -> StoredTask | None:
+        """Return a task, or None when it is not known."""
+        return self._tasks.get(task_id)
+
+    def add(self, task: StoredTask) -> bool:
+        """Keep a new task; False when its id is taken."""
+        with self._lock:
+            if task.task_id in self._tasks:
+                return False
+            self._tasks[task.task_id] = task
+            return True
+
+    def replace(self, seen: StoredTask, new: StoredTask) -> bool:
+        """Put `new` in the place of `seen` unless its state or attempt changed."""
+        with self._lock:
+            kept = self._tasks.get(seen.task_id)
+            if kept is None or (kept.state, kept.attempt) != (seen.state, seen.attempt):
+                return False
+            self._tasks[seen.task_id] = new
+            return True
+
+    def due(self) -> Sequence[StoredTask]:
+        """Return the tasks for which a function has to run."""
+        with self._lock:
+            return [task for task in self._tasks.values() if task.is_due]

@@ -1,0 +1,127 @@
+"""One run of one function of the service, in a thread that is its own, with a way to stop it.
+
+The desk decides what is to run and what its end means; here it only runs. A plain function is called; an async one
+gets an event loop in the same thread, so that neither can delay an answer by blocking. To be stopped, an async
+function is cancelled where it awaits; a plain one learns it at its next `task.progress()` or `task.check()`, and one
+that calls neither runs to its end.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import StrEnum
+from functools import partial
+from threading import Lock
+from typing import Final
+
+from lockstep.protocol.states import TaskState
+from lockstep.taskkit.coordinator import Coordinator
+from lockstep.taskkit.store import StoredTask
+from lockstep.taskkit.task import Task, TaskFunction
+from lockstep.taskkit.threads import make_loop
+
+_ERROR_LENGTH: Final = 1000
+_SHOWN_ERRORS: Final = 3
+
+
+class Work(StrEnum):
+    """The three functions that a service has, by what they are for."""
+
+    STAGE = "stage"
+    PUBLISH = "publish"
+    CANCEL = "cancel"
+
+
+WORK: Final = {TaskState.RUNNING: Work.STAGE, TaskState.PUBLISHING: Work.PUBLISH}
+"""The work that a state stands for; a task that is over may have `Work.CANCEL` to do besides."""
+
+DONE: Final = {TaskState.RUNNING: TaskState.STAGED, TaskState.PUBLISHING: TaskState.PUBLISHED}
+"""The state that the end of the work brings."""
+
+
+class Step:
+    """A function at work on a task as it was stored when the work began."""
+
+    def __init__(
+        self,
+        stored: StoredTask,
+        function: TaskFunction | None,
+        coordinator: Coordinator | None,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        self.stored = stored
+        self.is_stopped = False
+        self._is_over = False
+        self._function = function
+        self._coordinator = coordinator
+        self._on_progress = on_progress
+        self._lock = Lock()
+        self._cancel_async: Callable[[], object] | None = None
+
+    def run(self) -> BaseException | None:
+        """Call the function and wait for its end; return what it raised. A service without it has nothing to do."""
+        if self._function is None:
+            return None
+        task = Task(
+            self.stored,
+            coordinator=self._coordinator,
+            on_progress=self._on_progress,
+            is_stopped=lambda: self.is_stopped or self._is_over,
+        )
+        try:
+            returned = self._function(task)
+            if inspect.isawaitable(returned):
+                with asyncio.Runner(loop_factory=make_loop) as runner:
+                    runner.run(self._stoppable(returned))
+        except BaseException as error:  # noqa: BLE001 - whatever the function does, it ends here and not the service
+            return error
+        finally:
+            self._is_over = True
+        return None
+
+    def stop(self) -> None:
+        """Tell the function to stop. Returns at once; `run` ends when the function does."""
+        with self._lock:
+            self.is_stopped = True
+            if self._cancel_async is not None:
+                self._cancel_async()
+
+    async def _stoppable(self, work: Awaitable[None]) -> None:
+        running = asyncio.ensure_future(work)
+        with self._lock:
+            self._cancel_async = partial(asyncio.get_running_loop().call_soon_threadsafe, running.cancel)
+            if self.is_stopped:
+                running.cancel()
+        try:
+            await running
+        finally:
+            with self._lock:
+                self._cancel_async = None
+
+
+def finished(stored: StoredTask) -> StoredTask:
+    """Return a task as it is when its function came to its end."""
+    if stored.state in DONE:
+        return replace(stored, state=DONE[stored.state], progress=100)
+    return replace(stored, cleanup_due=False)
+
+
+def failed(stored: StoredTask, progress: int, error: BaseException) -> StoredTask:
+    """Return a task as it is when its staging or publishing raised; what there is of it is to be thrown away."""
+    return replace(
+        stored, state=TaskState.FAILED, progress=progress, attempt=1, cleanup_due=True, error=describe(error)
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Return the sentence for what a function raised; of a group, the sentences of its first members.
+
+    A plain `RuntimeError` has nothing to add to its text; the name of any other error is part of what it says.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe(member) for member in error.exceptions[:_SHOWN_ERRORS])[:_ERROR_LENGTH]
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
+    name = type(error).__name__
+    sentence = text if type(error) is RuntimeError else f"{name}: {text}"
+    return sentence[:_ERROR_LENGTH] if text else name
