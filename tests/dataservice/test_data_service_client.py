@@ -225,6 +225,22 @@ def test_a_link_that_leads_astray_is_not_followed(serve: Any, link: str, sentenc
     assert sentence in str(error)
 
 
+def test_an_empty_page_is_not_the_end_while_it_names_a_next_one(serve: Any) -> None:
+    """A data service that leaves out the rows of a page has shown nothing of what follows."""
+    pages = {"": listed(link="/participants?after=1"), "1": listed(ROW, link="/participants?after=2"), "2": listed()}
+
+    async def ids(service: DataService) -> list[str]:
+        return [row["kf_id"] async for row in service.rows("participants", STUDY)]
+
+    app = scripted(lambda request: pages[request.query_params.get("after", "")])
+    assert read(serve, app, ids) == ["PT_00000001"]
+
+
+def test_a_page_that_names_itself_as_the_next_one_is_refused(serve: Any) -> None:
+    error = refused(serve, scripted(lambda _: listed(link="/participants?after=1")), BadAnswer)
+    assert str(error).endswith("names itself as the next page")
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
@@ -278,3 +294,16 @@ def test_one_study_is_read_with_its_links(serve: Any) -> None:
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="is no address of a data service"):
         DataService(url)
+
+
+def test_waiting_for_a_free_connection_is_not_held_against_the_service(serve: Any) -> None:
+    """Fourteen counts one after the other take longer than one may, and each is answered in time."""
+
+    async def slow(_: Request) -> Response:
+        await asyncio.sleep(0.1)
+        return listed(total=3)
+
+    async def all_at_once(service: DataService) -> list[int | None]:
+        return await asyncio.gather(*(service.count("participants", STUDY) for _ in range(14)))
+
+    assert read(serve, scripted(slow), all_at_once, connections=1, timeout_s=1) == [3] * 14

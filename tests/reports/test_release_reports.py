@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 from lockstep.dataservice.catalogue import figure, five_demo_studies
 from lockstep.dataservice.entities import REPORTED
 from lockstep.dataservice.patience import Patience

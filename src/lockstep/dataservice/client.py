@@ -147,9 +147,12 @@ class DataService:
                 raise BadAnswer(url, "sent a row twice: its pages go in a circle")
             seen |= ids
             yield page
-            cursor = answers.next_cursor(body, asked, url) if page.rows else None
-            if cursor is None:
+            following = answers.next_cursor(body, asked, url)
+            if following is None:
                 return
+            if following == cursor:
+                raise BadAnswer(url, "names itself as the next page")
+            cursor = following
         raise BadAnswer(self._address(asked.path), f"gave {PAGE_LIMIT} pages and no end")
 
     def _address(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
