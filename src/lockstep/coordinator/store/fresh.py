@@ -7,7 +7,6 @@ source that keeps giving what is taken (a broken one, or a test's) is not asked 
 import secrets
 from collections.abc import Callable, Container
 from typing import Final
-from uuid import UUID
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.protocol.ids import Prefix, make_id
@@ -19,6 +18,8 @@ ATTEMPTS: Final = 10
 """How often a row is given a new id before the source of chance counts as broken."""
 
 _UUID_BITS: Final = 128
+_UUID_CHANCE: Final = 0xFFFFFFFF_FFFF_0FFF_3FFFFFFFFFFFFFFF
+_UUID_VERSION_4: Final = 0x00000000_0000_4000_8000000000000000
 
 
 class FreshIds:
@@ -45,7 +46,7 @@ class FreshIds:
 
     def uuid(self) -> str:
         """Return a uuid of version 4 as 32 hexadecimal digits."""
-        return UUID(int=self._random_bits(_UUID_BITS), version=4).hex
+        return f"{self._random_bits(_UUID_BITS) & _UUID_CHANCE | _UUID_VERSION_4:032x}"
 
 
 def no_free_id() -> Unavailable:

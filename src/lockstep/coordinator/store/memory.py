@@ -30,7 +30,14 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.core.versions import Version, candidate_version
 from lockstep.coordinator.store.fresh import FreshIds, RandomBits, no_free_id
-from lockstep.coordinator.store.promises import check_editable, missing, unknown_studies, without_repeats
+from lockstep.coordinator.store.promises import (
+    changed_tasks,
+    check_editable,
+    check_same,
+    missing,
+    unknown_studies,
+    without_repeats,
+)
 from lockstep.protocol.ids import Prefix
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 
@@ -256,16 +263,19 @@ class MemoryStore:
         change, outcome = decide(snapshot)
         events = self._new_events(change.release.kf_id, change.events, change.at)
         before, after = snapshot.release, change.release
-        if after.version != before.version and after.version in self._versions:
-            raise no_free_id()
-        self._store_release(before, after, change.at)
-        if change.tasks:
-            self._tasks[after.kf_id] = {**self._tasks[after.kf_id], **{task.kf_id: task for task in change.tasks}}
+        tasks = changed_tasks(snapshot, change)
+        if after != before:
+            check_same(before, after)
+            self._store_release(before, after, change.at)
+        if tasks:
+            self._tasks[after.kf_id] = {**self._tasks[after.kf_id], **{task.kf_id: task for task in tasks}}
         self._events.update(events)
         self._events_of[after.kf_id].extend(events.values())
         return outcome
 
     def _store_release(self, before: Release, after: Release, at: datetime) -> None:
+        if after.version != before.version and after.version in self._versions:
+            raise no_free_id()
         self._releases[after.kf_id] = after
         if after.publish_order is not None:
             self._last_order = max(self._last_order, after.publish_order)

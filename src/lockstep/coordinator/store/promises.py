@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from lockstep.coordinator.core.errors import Invalid, NotFound
+from lockstep.coordinator.core.model import Change, Release, Snapshot, Task
 
 EDITABLE: Final = frozenset({"name", "description", "url", "author", "enabled", "last_ok_status"})
 """The fields of a task service that may change once it is stored."""
@@ -32,3 +33,26 @@ def check_editable(fields: Mapping[str, object]) -> None:
 def without_repeats(study_ids: Sequence[str]) -> tuple[str, ...]:
     """Return the ids once each, in the order in which they were first given."""
     return tuple(dict.fromkeys(study_ids))
+
+
+def check_same(before: Release, after: Release) -> None:
+    """Let a changed release pass that still is the same one.
+
+    Raises:
+        ValueError: the id, the uuid, the studies or the time of creation differ; no decision changes those.
+    """
+    if _identity(before) != _identity(after):
+        raise ValueError(f"a change of release {before.kf_id} keeps its id, uuid, studies and time of creation")
+
+
+def changed_tasks(snapshot: Snapshot, change: Change) -> list[Task]:
+    """Return those of a change's tasks that differ from what is stored.
+
+    Raises:
+        KeyError: a task was not loaded for the decision.
+    """
+    return [task for task in change.tasks if task != snapshot.tasks[task.kf_id]]
+
+
+def _identity(release: Release) -> tuple[object, ...]:
+    return release.kf_id, release.uuid, release.studies, release.created_at

@@ -1,0 +1,197 @@
+"""Changing a release: read what the decision depends on, decide, and store what it says, in one transaction.
+
+Only what differs is written, the tasks and the events each in one statement, so that the cost of a change is that of
+its rows and one commit. What hangs on a release is kept in step here: its version in the ledger, the counts, the
+newest published release of its studies, and the releases that waited for its end.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from lockstep.coordinator.core.model import Ahead, Change, Release, Snapshot, Task
+from lockstep.coordinator.core.versions import Version
+from lockstep.coordinator.store.bulk import execute_many
+from lockstep.coordinator.store.fresh import FreshIds
+from lockstep.coordinator.store.promises import changed_tasks, check_same
+from lockstep.coordinator.store.reading import RELEASE, TASK, TASKS_OF_RELEASE, found
+from lockstep.coordinator.store.rows import TASK_FIELDS, Values, from_release, task_values, to_release, to_task
+from lockstep.coordinator.store.tables import (
+    ALL_EVENTS,
+    PUBLISHING,
+    event,
+    release,
+    release_study,
+    releases_in,
+    study,
+    tally,
+    task,
+    version_ledger,
+)
+from lockstep.protocol.ids import Prefix
+from lockstep.protocol.states import SETTLED_RELEASES, UNSETTLED_RELEASES, ReleaseState, TaskState
+
+T = TypeVar("T")
+
+Decide = Callable[[Snapshot], tuple[Change, T]]
+
+_UNSETTLED: Final = sorted(UNSETTLED_RELEASES)
+
+_RELEASE_TO_CHANGE: Final = RELEASE.with_for_update()
+_STATES_OF_TASKS: Final = (
+    select(task.c.state, func.count()).where(task.c.release_id == bindparam("kf_id")).group_by(task.c.state)
+)
+_STUDIES_OF: Final = select(release_study.c.study_id).where(release_study.c.release_position == bindparam("position"))
+_AHEAD: Final = (
+    select(release.c.publish_order, release.c.kf_id, release_study.c.study_id)
+    .join_from(release, release_study, release_study.c.release_position == release.c.position)
+    .where(
+        release.c.state.in_(_UNSETTLED),
+        release.c.publish_order.is_not(None),
+        release.c.position != bindparam("position"),
+        release_study.c.study_id.in_(_STUDIES_OF),
+    )
+    .order_by(release.c.publish_order)
+)
+_LAST_ORDER: Final = select(func.coalesce(func.max(release.c.publish_order), 0))
+_HIGHEST_PUBLISHED: Final = (
+    select(version_ledger.c.major, version_ledger.c.minor, version_ledger.c.patch)
+    .where(version_ledger.c.kind == PUBLISHING)
+    .order_by(version_ledger.c.major.desc(), version_ledger.c.minor.desc(), version_ledger.c.patch.desc())
+    .limit(1)
+)
+_UPDATE_RELEASE: Final = update(release).where(release.c.position == bindparam("at_position"))
+_UPDATE_TASK: Final = update(task).where(task.c.kf_id == bindparam("of_kf_id"))
+_INSERT_EVENT: Final = insert(event)
+_INSERT_VERSION: Final = insert(version_ledger)
+_WAKE_WAITING: Final = (
+    update(release)
+    .where(release.c.waits_for == bindparam("ended"), release.c.state.in_(_UNSETTLED))
+    .values(look_at=bindparam("due"))
+)
+_POINT_STUDIES_AT_PUBLISHED: Final = (
+    update(study)
+    .where(
+        study.c.kf_id.in_(_STUDIES_OF),
+        func.coalesce(study.c.newest_published, 0) < bindparam("position", type_=study.c.newest_published.type),
+    )
+    .values(newest_published=bindparam("position"))
+)
+_ADD_TO_TALLY: Final = (
+    update(tally).where(tally.c.name == bindparam("tally_name")).values(n=tally.c.n + bindparam("more"))
+)
+
+
+def change(connection: Connection, ids: FreshIds, release_id: str, decide: Decide[T]) -> T:
+    """Decide about a release with all of its tasks, and store what was decided."""
+    tasks = {row[1]: to_task(row) for row in connection.execute(TASKS_OF_RELEASE, {"kf_id": release_id}).all()}
+    return _change(connection, ids, release_id, (tasks, {}), decide)
+
+
+def change_by_task(connection: Connection, ids: FreshIds, task_id: str, decide: Decide[T]) -> T:
+    """Decide about the release of a task with the others counted, and store what was decided."""
+    row = found(connection.execute(TASK, {"kf_id": task_id}).one_or_none(), "task", task_id)
+    release_id, this = row[0], to_task(row)
+    counts: Iterable[Any] = connection.execute(_STATES_OF_TASKS, {"kf_id": release_id}).all()
+    others: Counter[TaskState] = Counter(dict(counts))
+    others[this.state] -= 1
+    return _change(connection, ids, release_id, ({task_id: this}, +others), decide)
+
+
+def add_to_tallies(connection: Connection, more: Mapping[str, int]) -> None:
+    """Add to tallies, always in the same order, so that writers do not wait for each other in a circle."""
+    if rows := [{"tally_name": name, "more": n} for name, n in sorted(more.items()) if n]:
+        connection.execute(_ADD_TO_TALLY, rows)
+
+
+def _change(
+    connection: Connection,
+    ids: FreshIds,
+    release_id: str,
+    loaded: tuple[Mapping[str, Task], Mapping[TaskState, int]],
+    decide: Decide[T],
+) -> T:
+    row = found(connection.execute(_RELEASE_TO_CHANGE, {"kf_id": release_id}).one_or_none(), "release", release_id)
+    position, before = row[0], to_release(row)
+    snapshot = Snapshot(before, *loaded)
+    if before.state is ReleaseState.STAGED:
+        last_order = connection.execute(_LAST_ORDER).scalar_one()
+        ahead = _ahead(connection, position, before)
+        snapshot = Snapshot(before, *loaded, ahead, last_order, _highest_published(connection))
+    decided, outcome = decide(snapshot)
+    _store(connection, ids, position, snapshot, decided)
+    return outcome
+
+
+def _ahead(connection: Connection, position: int, waiting: Release) -> tuple[Ahead, ...]:
+    held: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
+    for order, kf_id, study_id in connection.execute(_AHEAD, {"position": position}):
+        held[order, kf_id].add(study_id)
+    return tuple(
+        Ahead(kf_id, order, tuple(study_id for study_id in waiting.studies if study_id in studies))
+        for (order, kf_id), studies in held.items()
+    )
+
+
+def _highest_published(connection: Connection) -> Version | None:
+    row = connection.execute(_HIGHEST_PUBLISHED).one_or_none()
+    return row and Version(*row)
+
+
+def _store(connection: Connection, ids: FreshIds, position: int, snapshot: Snapshot, decided: Change) -> None:
+    before, after = snapshot.release, decided.release
+    more = Counter({ALL_EVENTS: len(decided.events)})
+    if after != before:
+        check_same(before, after)
+        _store_release(connection, position, before, after)
+    _store_tasks(connection, snapshot.tasks, changed_tasks(snapshot, decided))
+    _store_events(connection, ids, decided)
+    if after.state is not before.state:
+        more.update({releases_in(before.state): -1, releases_in(after.state): 1})
+        if after.state in SETTLED_RELEASES:
+            connection.execute(_WAKE_WAITING, {"ended": after.kf_id, "due": decided.at})
+        if after.state is ReleaseState.PUBLISHED:
+            connection.execute(_POINT_STUDIES_AT_PUBLISHED, {"position": position})
+    add_to_tallies(connection, more)
+
+
+def _store_release(connection: Connection, position: int, before: Release, after: Release) -> None:
+    connection.execute(
+        _UPDATE_RELEASE, {"at_position": position, **_differing(from_release(before), from_release(after))}
+    )
+    if after.version != before.version:
+        major, minor, patch = after.version.major, after.version.minor, after.version.patch
+        given = {"major": major, "minor": minor, "patch": patch, "kind": PUBLISHING, "release_id": after.kf_id}
+        connection.execute(_INSERT_VERSION, given)
+
+
+def _store_tasks(connection: Connection, before: Mapping[str, Task], tasks: Sequence[Task]) -> None:
+    """Store tasks in one statement, which names the columns in which any of them differs."""
+    values = zip(*map(task_values, tasks), strict=True)
+    stored = zip(*(task_values(before[row.kf_id]) for row in tasks), strict=True)
+    differing = {name: column for name, column, was in zip(TASK_FIELDS, values, stored, strict=False) if column != was}
+    if differing:
+        execute_many(connection, _UPDATE_TASK, {**differing, "of_kf_id": [row.kf_id for row in tasks]})
+
+
+def _store_events(connection: Connection, ids: FreshIds, decided: Change) -> None:
+    drafts = decided.events
+    if drafts:
+        rows: dict[str, Iterable[object]] = {
+            "kf_id": [ids.kf_id(Prefix.EVENT) for _ in drafts],
+            "uuid": [ids.uuid() for _ in drafts],
+            "event_type": [draft.event_type for draft in drafts],
+            "message": [draft.message for draft in drafts],
+            "created_at": repeat(decided.at),
+            "release_id": repeat(decided.release.kf_id),
+            "task_service_id": [draft.service_id for draft in drafts],
+            "task_id": [draft.task_id for draft in drafts],
+        }
+        execute_many(connection, _INSERT_EVENT, rows)
+
+
+def _differing(before: Values, after: Values) -> Values:
+    return {name: value for name, value in after.items() if value != before[name]}

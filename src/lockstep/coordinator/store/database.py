@@ -1,0 +1,41 @@
+"""What the store needs of a database: transactions to read in, and transactions to write in.
+
+The statements are plain functions of a SQLAlchemy connection and know neither threads nor an event loop; an
+implementation of this port decides how they run without keeping the loop from its work.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+Work = Callable[[Connection], T]
+"""What is done in a transaction. It may be done again from the start, so it changes nothing but the database."""
+
+
+class Database(Protocol):
+    """A database, open."""
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that only reads, on one consistent state of everything. It never waits for a writer.
+
+        Raises:
+            Unavailable: the database cannot be read; the sentence says what to do.
+        """
+        ...
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work that writes, alone, and commit; when it raises, nothing was done.
+
+        It is run again when the database refuses a row because its key is taken.
+
+        Raises:
+            Unavailable: the database cannot be written, or no free key was found; the sentence says what to do.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is running and let go of the database."""
+        ...

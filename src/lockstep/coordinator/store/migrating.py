@@ -1,0 +1,71 @@
+"""Bringing a database to the current schema, all of it or nothing, in one transaction.
+
+The migrations are part of the package. A database that is current already is recognised by one query, so that a start
+does not pay for loading Alembic.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, column, inspect, select, table
+
+from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.store.sqlite import BUSY_TIMEOUT_S, in_transaction, sqlite_path, writing_engine
+from lockstep.coordinator.store.tables import SCHEMA
+
+_STAMP: Final = "alembic_version"
+
+
+def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    """Bring a database to the current schema, creating it if there is none.
+
+    Raises:
+        Unavailable: the database cannot be opened or written, is not ours, or was made by a newer Lockstep.
+    """
+    path = sqlite_file(database_url)
+    engine = writing_engine(path, busy_timeout_s)
+    try:
+        in_transaction(engine, path, lambda connection: _upgrade(connection, path))
+    finally:
+        engine.dispose()
+
+
+def sqlite_file(database_url: str) -> Path:
+    """Return the file that an URL names.
+
+    Raises:
+        Unavailable: it names none.
+    """
+    if (path := sqlite_path(database_url)) is None:
+        raise Unavailable("The database URL does not name a SQLite file; sqlite:///lockstep.db does.")
+    return path
+
+
+def _upgrade(connection: Connection, path: Path) -> None:
+    stamp = _stamp(connection, path)
+    if stamp == SCHEMA:
+        return
+    from alembic import command  # noqa: PLC0415 - loaded only where it is used, since it takes a while
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "lockstep.coordinator.store:migrations")
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if stamp is not None and stamp not in known:
+        raise Unavailable(
+            f"The database {path} has schema {stamp}, which this version of Lockstep does not know "
+            f"(it knows {SCHEMA} and older); start the version that last used it, or name another database."
+        )
+    command.upgrade(config, "head")
+
+
+def _stamp(connection: Connection, path: Path) -> str | None:
+    """Return the schema that a database has, None for an empty one."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if _STAMP not in tables:
+        raise Unavailable(f"The database {path} holds tables of something else ({tables[0]}); name another file.")
+    return connection.execute(select(column("version_num")).select_from(table(_STAMP))).scalar_one_or_none()

@@ -1,0 +1,248 @@
+"""The tables, for SQLite and Postgres alike.
+
+A row's `position` is its place in the order of creation and stays inside; the world knows it by its `kf_id`, and
+GraphQL by its `uuid` too. Lists are "newest created first", so every filter has an index that ends in the position:
+a page is read off its end, and nothing is sorted.
+
+Constraints repeat the invariants that a row can show by itself, so that not even a mistaken statement can break them.
+The migrations build what stands here; a test compares the two.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+
+from lockstep.coordinator.core.model import Delivery, EventType
+from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
+from lockstep.protocol.messages import Action
+from lockstep.protocol.states import ReleaseState, TaskState
+
+SCHEMA: Final = "0001"
+"""The last migration: the schema that this code reads and writes."""
+
+CANDIDATE: Final = "candidate"
+PUBLISHING: Final = "publishing"
+"""The two occasions at which a release is given a version."""
+
+ALL_TASKS: Final = "tasks"
+ALL_EVENTS: Final = "events"
+"""Tallies of whole tables; releases are tallied by state, see `releases_in`."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def releases_in(state: ReleaseState) -> str:
+    """Return the name of the tally of releases in a state."""
+    return f"releases:{state.value}"
+
+
+def _position() -> Column[int]:
+    return Column("position", POSITION, primary_key=True)
+
+
+def _names() -> tuple[Column[str], Column[str]]:
+    return (Column("kf_id", String(11), nullable=False, unique=True), Column("uuid", String(32), nullable=False))
+
+
+def _one_of(column: str, words: Iterable[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+release = Table(
+    "release",
+    metadata,
+    _position(),
+    *_names(),
+    Column("name", String(256), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("studies", JSON, nullable=False),
+    Column("is_major", Boolean, nullable=False),
+    Column("state", Word(ReleaseState), nullable=False),
+    Column("major", Integer, nullable=False),
+    Column("minor", Integer, nullable=False),
+    Column("patch", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("step_since", UtcDateTime, nullable=False),
+    Column("publish_order", POSITION, unique=True),
+    Column("waits_for", String(11), ForeignKey("release.kf_id")),
+    Column("ending", Word(ReleaseState)),
+    Column("published_at", UtcDateTime),
+    Column("partially_published", Boolean, nullable=False),
+    Column("look_at", UtcDateTime),
+    Column("lease_owner", Text),
+    Column("lease_until", UtcDateTime),
+    Column("lease_epoch", Integer, nullable=False),
+    _one_of("state", ReleaseState),
+    _one_of("ending", (ReleaseState.FAILED, ReleaseState.CANCELED)),
+    CheckConstraint("(state = 'published') = (published_at IS NOT NULL)", name="published_at"),
+    CheckConstraint("state NOT IN ('canceling', 'canceled', 'failed') OR ending IS NOT NULL", name="ends_somehow"),
+    CheckConstraint("state NOT IN ('publishing', 'published') OR publish_order IS NOT NULL", name="was_asked"),
+    CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease"),
+)
+Index(None, release.c.state, release.c.position)
+Index(
+    "ix_release_look_at",
+    release.c.look_at,
+    release.c.position,
+    sqlite_where=release.c.look_at.is_not(None),
+    postgresql_where=release.c.look_at.is_not(None),
+)
+Index(
+    "ix_release_waits_for",
+    release.c.waits_for,
+    sqlite_where=release.c.waits_for.is_not(None),
+    postgresql_where=release.c.waits_for.is_not(None),
+)
+
+task_service = Table(
+    "task_service",
+    metadata,
+    _position(),
+    *_names(),
+    Column("name", String(100), nullable=False),
+    Column("description", String(500), nullable=False),
+    Column("url", String(200), nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("last_ok_status", Integer, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+)
+Index(
+    "ix_task_service_enabled",
+    task_service.c.enabled,
+    task_service.c.position,
+    sqlite_where=task_service.c.deleted == false(),
+    postgresql_where=task_service.c.deleted == false(),
+)
+
+task = Table(
+    "task",
+    metadata,
+    _position(),
+    *_names(),
+    Column("release_id", String(11), ForeignKey("release.kf_id"), nullable=False),
+    Column("service_id", String(11), ForeignKey("task_service.kf_id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state_since", UtcDateTime, nullable=False),
+    Column("life_at", UtcDateTime, nullable=False),
+    Column("state", Word(TaskState), nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("told", Word(Action)),
+    Column("delivery", Word(Delivery), nullable=False),
+    Column("cancel", Word(Delivery), nullable=False),
+    Column("flight_epoch", Integer),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("last_error", Text, nullable=False),
+    UniqueConstraint("release_id", "service_id"),
+    _one_of("state", TaskState),
+    _one_of("told", (Action.INITIALIZE, Action.START, Action.PUBLISH)),
+    _one_of("delivery", Delivery),
+    _one_of("cancel", Delivery),
+    CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+)
+Index(None, task.c.release_id, task.c.position, task.c.state)
+Index(None, task.c.service_id, task.c.position, task.c.state)
+Index(None, task.c.state, task.c.position)
+
+study = Table(
+    "study",
+    metadata,
+    Column("kf_id", String(11), primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("visible", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("created_at", UtcDateTime),
+    Column("newest_release", POSITION, ForeignKey("release.position")),
+    Column("newest_published", POSITION, ForeignKey("release.position")),
+)
+Index(None, study.c.created_at, study.c.kf_id)
+
+release_study = Table(
+    "release_study",
+    metadata,
+    Column("study_id", String(11), ForeignKey("study.kf_id"), primary_key=True),
+    Column("release_position", POSITION, ForeignKey("release.position"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index(None, release_study.c.release_position)
+
+event = Table(
+    "event",
+    metadata,
+    _position(),
+    *_names(),
+    Column("event_type", Word(EventType), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("release_id", String(11), ForeignKey("release.kf_id")),
+    Column("task_service_id", String(11), ForeignKey("task_service.kf_id")),
+    Column("task_id", String(11), ForeignKey("task.kf_id")),
+    _one_of("event_type", EventType),
+    sqlite_autoincrement=True,
+)
+Index(None, event.c.release_id, event.c.position, event.c.task_id)
+Index(None, event.c.task_service_id, event.c.position)
+Index(None, event.c.event_type, event.c.position)
+
+release_note = Table(
+    "release_note",
+    metadata,
+    _position(),
+    *_names(),
+    Column("description", Text, nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("release_id", String(11), ForeignKey("release.kf_id"), nullable=False),
+    Column("study_id", String(11), ForeignKey("study.kf_id")),
+)
+Index(None, release_note.c.release_id, release_note.c.position)
+Index(None, release_note.c.study_id, release_note.c.position)
+
+version_ledger = Table(
+    "version_ledger",
+    metadata,
+    Column("major", Integer, primary_key=True, autoincrement=False),
+    Column("minor", Integer, primary_key=True, autoincrement=False),
+    Column("patch", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("release_id", String(11), ForeignKey("release.kf_id"), nullable=False),
+    _one_of("kind", (CANDIDATE, PUBLISHING)),
+)
+Index(None, version_ledger.c.kind, version_ledger.c.major, version_ledger.c.minor, version_ledger.c.patch)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("n", POSITION, nullable=False),
+    CheckConstraint("n >= 0", name="n"),
+)
