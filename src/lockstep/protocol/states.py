@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from lockstep.protocol.errors import BadMessage, IllegalMove
+from lockstep.protocol.errors import BadMessage, IllegalMove, shown
 
 
 class TaskState(StrEnum):
@@ -87,6 +87,8 @@ RELEASE_MOVES: Final[Mapping[ReleaseState, frozenset[ReleaseState]]] = {
 SETTLED_TASKS: Final = frozenset(state for state, moves in TASK_MOVES.items() if not moves)
 SETTLED_RELEASES: Final = frozenset(state for state, moves in RELEASE_MOVES.items() if not moves)
 UNSETTLED_RELEASES: Final = frozenset(ReleaseState) - SETTLED_RELEASES
+ENDED_EARLY: Final = SETTLED_TASKS - frozenset(TASK_LINE)
+"""The settled states off the line: the task ended, and was not published."""
 
 TASK_WORDS: Final[Mapping[str, TaskState]] = {
     **{state.value: state for state in TaskState},
@@ -106,7 +108,7 @@ def task_state(word: object) -> TaskState:
     if isinstance(word, str) and (state := TASK_WORDS.get(word.strip().lower())):
         return state
     known = ", ".join(TaskState)
-    raise BadMessage(f"{_shown(word)} is not a state of a task; the states are {known}")
+    raise BadMessage(f"{shown(word)} is not a state of a task; the states are {known}")
 
 
 def moves_from(state: AnyState) -> frozenset[str]:
@@ -144,8 +146,3 @@ def route(current: TaskState, wanted: TaskState) -> tuple[TaskState, ...]:
     if current in TASK_LINE and reached(wanted, current):
         return TASK_LINE[TASK_LINE.index(current) + 1 : TASK_LINE.index(wanted) + 1]
     return ()
-
-
-def _shown(word: object) -> str:
-    text = repr(word)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a message stays readable

@@ -7,18 +7,20 @@ are understood here, so that nothing behind this module has heard of them.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from lockstep.protocol.errors import BadMessage
+from lockstep.protocol.errors import BadMessage, shown
 from lockstep.protocol.messages import Action, Answer, Refusal, Reply, Request, Silence
 from lockstep.protocol.states import task_state
 
 ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
 """Statuses that, together with a `Retry-After`, ask to be asked again and are no refusal."""
 
+_PERCENT: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?) *%?")
 _REASON_LIMIT: Final = 300
 _OK: Final = 200
 
@@ -68,7 +70,7 @@ def reply_from_http(status: int, body: bytes, retry_after: str | None = None) ->
     """
     if status != _OK:
         if status in ASK_AGAIN and retry_after is not None and (pause := _pause_s(retry_after)) is not None:
-            return Silence(f"HTTP {status} with Retry-After: {retry_after[:40]}", pause)
+            return Silence(f"HTTP {status} with Retry-After", pause)
         return Refusal(status, _refusal_reason(status, body))
     fields = _object(body)
     word = fields.get("state")
@@ -93,13 +95,10 @@ def read_progress(value: object) -> int:
         return 0
     number: object = value
     if isinstance(value, str):
-        try:
-            number = float(value.strip().removesuffix("%"))
-        except ValueError:
-            number = None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-        shown = repr(value)[:60]
-        raise BadMessage(f'{shown} is not a progress; a number from 0 to 100, or a text such as "50%", would be')
+        written = _PERCENT.fullmatch(value.strip())
+        number = float(written[1]) if written else None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not -math.inf < number < math.inf:
+        raise BadMessage(f'{shown(value)} is not a progress; a number from 0 to 100, or a text such as "50%", would be')
     return int(min(100, max(0, number)))
 
 
@@ -107,7 +106,7 @@ def _action(word: object) -> Action:
     try:
         return Action(word if isinstance(word, str) else "")
     except ValueError:
-        raise BadMessage(f"action must be one of {', '.join(Action)}, not {repr(word)[:60]}") from None
+        raise BadMessage(f"action must be one of {', '.join(Action)}, not {shown(word)}") from None
 
 
 def _name(body: Mapping[str, object], *keys: str) -> str:
@@ -145,7 +144,7 @@ def _pause_s(header: str) -> float | None:
         return float(text[:9])
     try:
         parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return 0.0
 
