@@ -21,6 +21,8 @@ ANSWER_LIMIT_BYTES: Final = 1_000_000
 KEEP_ALIVE_S: Final = 4
 """Shorter than the five seconds after which common servers close an idle connection themselves."""
 
+_CAUSE_CHARS: Final = 300
+
 Token = Callable[[], Awaitable[str | None]]
 
 
@@ -77,5 +79,10 @@ class HttpTaskServices:
         except TimeoutError:
             return Silence(f"no answer from {service_url} within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Silence(f"{service_url}: {str(error) or type(error).__name__}")
+            return Silence(f"{service_url}: {_cause(error)}")
         return reply_from_http(response.status, body[:ANSWER_LIMIT_BYTES], response.headers.get("Retry-After"))
+
+
+def _cause(error: Exception) -> str:
+    """Return why there was no answer, on one line: what a service sent instead of HTTP can be long and wild."""
+    return " ".join(str(error).split())[:_CAUSE_CHARS] or type(error).__name__

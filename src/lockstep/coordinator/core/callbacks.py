@@ -14,7 +14,7 @@ from lockstep.coordinator.core.joint import JOINT_RULES, JointRule, settle
 from lockstep.coordinator.core.model import Delivery, Task
 from lockstep.protocol.errors import IllegalMove
 from lockstep.protocol.messages import Action
-from lockstep.protocol.states import SETTLED_TASKS, TaskState, check_move, route
+from lockstep.protocol.states import ENDED_EARLY, SETTLED_TASKS, TaskState, check_move, route
 
 BROUGHT_ABOUT_BY: Final[Mapping[TaskState, Action]] = {
     TaskState.PENDING: Action.INITIALIZE,
@@ -53,7 +53,11 @@ def report(
             "what is settled does not change."
         )
     if state is not None and state is not task.state:
-        draft.move_task(task_id, *_moves(task, state))
+        moves = _moves(task, state)
+        if state in ENDED_EARLY:
+            draft.end_task(task_id, state)
+        else:
+            draft.move_task(task_id, *moves)
         draft.set_task(task_id, delivery=Delivery.ANSWERED, attempts=0)
     if progress is not None:
         draft.set_progress(task_id, progress)

@@ -8,17 +8,21 @@ that the table does not have cannot happen.
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot, Task
 from lockstep.coordinator.core.versions import final_version
 from lockstep.protocol.states import (
     SETTLED_RELEASES,
     SETTLED_TASKS,
+    TASK_MOVES,
     ReleaseState,
     TaskState,
     check_move,
 )
+
+MESSAGE_LIMIT: Final = 1000
+"""The longest text of an event, in characters; those who read events count on it."""
 
 _PROGRESS_ON_ENTRY = {TaskState.STAGED: 100, TaskState.PUBLISHING: 0, TaskState.PUBLISHED: 100}
 _ALARMING = frozenset({"failed", "rejected"})
@@ -48,7 +52,7 @@ class Draft:
     def note(self, message: str, *, event_type: EventType = EventType.INFO, task: Task | None = None) -> None:
         """Write an event, about one task or about the release alone."""
         ids = (None, None) if task is None else (task.kf_id, task.service_id)
-        self.events.append(EventDraft(event_type, message, *ids))
+        self.events.append(EventDraft(event_type, message[:MESSAGE_LIMIT], *ids))
 
     def set_release(self, **fields: Any) -> None:  # noqa: ANN401 - dataclasses.replace checks the names
         """Change fields of the release other than its state."""
@@ -63,10 +67,10 @@ class Draft:
         """Move the release by one row of its table; see `docs/rules.md` for what each state brings with it."""
         was = self.release.state
         check_move(was, to)
-        self.set_release(state=to, step_since=self.now)
+        self.set_release(state=to, step_since=self.now, waits_for=None)
         if to is ReleaseState.PUBLISHING:
             version = final_version(self.before.highest_published, is_major=self.release.is_major)
-            self.set_release(version=version, waits_for=None)
+            self.set_release(version=version)
         if to is ReleaseState.PUBLISHED:
             self.set_release(published_at=self.now)
         kf_id, version = self.release.kf_id, self.release.version
@@ -104,6 +108,14 @@ class Draft:
         self.note(message, event_type=EventType.ERROR, task=task)
         if task.state not in SETTLED_TASKS:
             self.move_task(task_id, state)
+
+    def end_task(self, task_id: str, state: TaskState) -> None:
+        """Take a service's word that its task has ended early; a rejection that comes too late is a failure."""
+        if state is TaskState.CANCELED:
+            self.move_task(task_id, state)
+            return
+        end = state if state in TASK_MOVES[self.tasks[task_id].state] else TaskState.FAILED
+        self.fail_task(task_id, end, f"task {task_id} failed: the service reports {state}")
 
     def change(self) -> Change:
         """Return what is to be stored."""

@@ -31,7 +31,7 @@ class Policy:
     lease_s: float = 15
 
     def pause(self, attempts: int, asked_for_s: float | None = None) -> timedelta:
-        """Return the pause after so many attempts without an answer; never shorter than the service asked for."""
+        """Return the pause after so many attempts without an answer: what the service asked for, up to the limit."""
         grown = self.retry_pause_s * 2.0 ** min(attempts - 1, 60)
         return timedelta(seconds=min(max(grown, asked_for_s or 0), self.retry_pause_limit_s))
 

@@ -14,7 +14,7 @@ from lockstep.coordinator.core.model import Delivery, EventType, Task
 from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.standing import CANCELS, holds_up, in_doubt
 from lockstep.protocol.messages import ACCEPTED, WANTED, Action, Answer, Refusal, Reply, Silence
-from lockstep.protocol.states import SETTLED_TASKS, TaskState, reached, route
+from lockstep.protocol.states import ENDED_EARLY, SETTLED_TASKS, TaskState, reached, route
 
 SERVER_ERROR: Final = 500
 """The lowest status with which a service has not taken a cancel."""
@@ -66,8 +66,8 @@ def _take_check(draft: Draft, task: Task, reply: Answer | Refusal, policy: Polic
             draft.set_task(task.kf_id, delivery=Delivery.ABSENT)
         else:
             _refuse(draft, task, Action.GET_STATUS, reply.reason)
-    elif reply.state in SETTLED_TASKS and reply.state is not TaskState.PUBLISHED:
-        _end_by_itself(draft, task, reply.state)
+    elif reply.state in ENDED_EARLY:
+        draft.end_task(task.kf_id, reply.state)
     elif reply.state is not None and reached(reply.state, WANTED[told]):
         _agree(draft, task, reply.state, reply, policy)
     else:
@@ -77,14 +77,16 @@ def _take_check(draft: Draft, task: Task, reply: Answer | Refusal, policy: Polic
 def _take_poll(draft: Draft, task: Task, reply: Answer | Refusal, policy: Policy) -> None:
     if isinstance(reply, Refusal):
         _refuse(draft, task, Action.GET_STATUS, reply.reason)
-    elif reply.state in SETTLED_TASKS and reply.state is not TaskState.PUBLISHED:
-        _end_by_itself(draft, task, reply.state)
+    elif reply.state in ENDED_EARLY:
+        draft.end_task(task.kf_id, reply.state)
     else:
         _agree(draft, task, reply.state or task.state, reply, policy)
 
 
 def _take_silence(draft: Draft, task: Task, action: Action, silence: Silence, policy: Policy) -> None:
-    if not holds_up(draft.release.state, task):
+    """Ask again after a pause, or give up; an action that a callback has answered meanwhile needs no answer."""
+    answered = action in WANTED and reached(task.state, WANTED[action])
+    if answered or not holds_up(draft.release.state, task):
         return
     attempts = task.attempts + 1
     asked = f"request to {task.told if in_doubt(task) and task.told else action} task"
@@ -156,13 +158,5 @@ def _take_progress(draft: Draft, task: Task, state: TaskState, progress: int) ->
 
 def _refuse(draft: Draft, task: Task, action: Action, reason: str) -> None:
     draft.set_task(task.kf_id, delivery=Delivery.ANSWERED)
-    state = TaskState.REJECTED if action is Action.INITIALIZE else TaskState.FAILED
+    state = TaskState.REJECTED if task.state is TaskState.WAITING else TaskState.FAILED
     draft.fail_task(task.kf_id, state, f"request to {action} task failed: {reason}")
-
-
-def _end_by_itself(draft: Draft, task: Task, state: TaskState) -> None:
-    """Take a service's word that its task has ended: failed (rejected is no less), or canceled."""
-    if state is TaskState.CANCELED:
-        draft.move_task(task.kf_id, state)
-    else:
-        draft.fail_task(task.kf_id, TaskState.FAILED, f"task {task.kf_id} failed: the service reports {state}")
