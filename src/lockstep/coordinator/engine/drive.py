@@ -27,6 +27,7 @@ from lockstep.coordinator.core.replies import Receipt
 from lockstep.coordinator.core.sends import Send
 from lockstep.coordinator.ports import Announcer, Clock, ReleaseStore, TaskServices
 from lockstep.protocol.messages import Action, Refusal, Reply, Request, Silence
+from lockstep.protocol.states import SETTLED_RELEASES
 
 log = structlog.get_logger("lockstep.engine")
 
@@ -53,10 +54,15 @@ class World:
 
 
 class Drive:
-    """The work on one release, for as long as something of it is on its way."""
+    """The work on one release, for as long as something of it is on its way.
+
+    Attributes:
+        ended: the release has ended, for which others may have waited.
+    """
 
     def __init__(self, release_id: str, world: World) -> None:
         self.release_id = release_id
+        self.ended = False
         self._world = world
         self._epoch = 0
         self._flights: dict[str, asyncio.Task[None]] = {}
@@ -82,6 +88,7 @@ class Drive:
                 receipts, self._receipts = self._receipts, []
                 decision = await self._commit(receipts)
                 self._epoch = decision.epoch
+                self.ended = decision.change.release.state in SETTLED_RELEASES
                 for send in decision.sends:
                     self._take_off(send, decision.change.release)
                 if not self._flights and not self._woken and not self._receipts:

@@ -107,5 +107,5 @@ class Engine:
         finally:
             del self._drives[drive.release_id]
         sooner = look_again_at is not None and (self._next_look is None or look_again_at < self._next_look)
-        if sooner or len(self._drives) == MOST_DRIVES - 1:
+        if sooner or drive.ended or len(self._drives) == MOST_DRIVES - 1:
             self._bell.set()
