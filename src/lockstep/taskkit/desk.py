@@ -181,8 +181,7 @@ class Desk:
             try:
                 with self._lock:
                     worker.step = None
-                    if worker.record is step.stored:
-                        self._conclude(worker, step.stored, error, was_stopped=step.is_stopped)
+                    self._conclude(worker, step.stored, error, was_stopped=step.is_stopped)
             except StoreUnavailable as unavailable:
                 _log.error("the end of the work on task %s cannot be stored: %s", step.stored.task_id, unavailable)
                 if self._stopping.wait(STORE_PAUSE_S):
