@@ -20,9 +20,9 @@ from lockstep.coordinator.store.promises import changed_tasks, check_same
 from lockstep.coordinator.store.reading import RELEASE, TASK, TASKS_OF_RELEASE, found
 from lockstep.coordinator.store.rows import TASK_FIELDS, Values, from_release, task_values, to_release, to_task
 from lockstep.coordinator.store.tables import (
-    ALL_EVENTS,
     PUBLISHING,
     event,
+    events_of,
     release,
     release_study,
     releases_in,
@@ -143,7 +143,7 @@ def _highest_published(connection: Connection) -> Version | None:
 
 def _store(connection: Connection, ids: FreshIds, position: int, snapshot: Snapshot, decided: Change) -> None:
     before, after = snapshot.release, decided.release
-    more = Counter({ALL_EVENTS: len(decided.events)})
+    more = Counter(events_of(draft.event_type) for draft in decided.events)
     if after != before:
         check_same(before, after)
         _store_release(connection, position, before, after)

@@ -5,6 +5,7 @@ does not pay for loading Alembic.
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from sqlalchemy import Connection, column, inspect, select, table
@@ -14,6 +15,8 @@ from lockstep.coordinator.store.sqlite import BUSY_TIMEOUT_S, in_transaction, sq
 from lockstep.coordinator.store.tables import SCHEMA
 
 _STAMP: Final = "alembic_version"
+_ALEMBIC: Final = Lock()
+"""Alembic keeps what it is doing in its own modules, so that one thread at a time can ask it."""
 
 
 def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -25,7 +28,10 @@ def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
     path = sqlite_file(database_url)
     engine = writing_engine(path, busy_timeout_s)
     try:
-        in_transaction(engine, path, lambda connection: _upgrade(connection, path))
+        if in_transaction(engine, path, lambda connection: _stamp(connection, path)) != SCHEMA:
+            import alembic.command  # noqa: PLC0415, F401 - takes a while, so not while the database is locked
+
+            in_transaction(engine, path, lambda connection: _upgrade(connection, path))
     finally:
         engine.dispose()
 
@@ -42,23 +48,22 @@ def sqlite_file(database_url: str) -> Path:
 
 
 def _upgrade(connection: Connection, path: Path) -> None:
-    stamp = _stamp(connection, path)
-    if stamp == SCHEMA:
-        return
-    from alembic import command  # noqa: PLC0415 - loaded only where it is used, since it takes a while
+    from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", "lockstep.coordinator.store:migrations")
     config.attributes["connection"] = connection
+    stamp = _stamp(connection, path)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if stamp is not None and stamp not in known:
         raise Unavailable(
             f"The database {path} has schema {stamp}, which this version of Lockstep does not know "
             f"(it knows {SCHEMA} and older); start the version that last used it, or name another database."
         )
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")
 
 
 def _stamp(connection: Connection, path: Path) -> str | None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, bindparam, func, select, union_all
 
-from lockstep.coordinator.core.model import Release, Task
+from lockstep.coordinator.core.model import EventType, Release, Task
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
@@ -35,9 +35,9 @@ from lockstep.coordinator.store.rows import (
     to_task,
 )
 from lockstep.coordinator.store.tables import (
-    ALL_EVENTS,
     ALL_TASKS,
     event,
+    events_of,
     release,
     release_note,
     release_study,
@@ -132,8 +132,8 @@ def tasks(connection: Connection, page: PageOf, which: TaskFilter) -> Page[TaskV
         (task.c.state, which.state),
     )
     listed = page_of(TASKS.where(*wanted).order_by(task.c.position.desc()), page)
-    everything = tallied(connection, ALL_TASKS) if not wanted else None
-    count = everything if everything is not None else counted(connection, select(task.c.position).where(*wanted))
+    matching = select(task.c.position).where(*wanted)
+    count = counted(connection, matching) if wanted else tallied(connection, ALL_TASKS)
     return Page(tuple(map(_task_view, connection.execute(listed))), count)
 
 
@@ -144,15 +144,19 @@ def one_event(connection: Connection, event_id: str) -> Event:
 
 def events(connection: Connection, page: PageOf, which: EventFilter) -> Page[Event]:
     """Return a page of events."""
+    of_type = which == EventFilter(event_type=which.event_type)
     wanted = _equal(
         (event.c.release_id, which.release_id),
         (event.c.task_service_id, which.task_service_id),
         (event.c.task_id, which.task_id),
         (event.c.event_type, which.event_type),
     )
+    if which.task_id is not None:
+        wanted.append(event.c.release_id == _release_of(which.task_id))
     listed = page_of(select(*EVENT_COLUMNS).where(*wanted).order_by(event.c.position.desc()), page)
-    everything = tallied(connection, ALL_EVENTS) if not wanted else None
-    count = everything if everything is not None else counted(connection, select(event.c.position).where(*wanted))
+    types = EventType if which.event_type is None else (which.event_type,)
+    matching = select(event.c.position).where(*wanted)
+    count = tallied(connection, *map(events_of, types)) if of_type else counted(connection, matching)
     return Page(tuple(map(to_event, connection.execute(listed))), count)
 
 
@@ -206,6 +210,11 @@ def _of_states(page: PageOf, states: Sequence[ReleaseState]) -> Listing:
 
 def _equal(*pairs: tuple[ColumnElement[Any], object]) -> list[ColumnElement[bool]]:
     return [column == value for column, value in pairs if value is not None]
+
+
+def _release_of(task_id: str) -> ScalarSelect[str]:
+    """Return the release of a task, by whose events, on an index, those of the task are found."""
+    return select(task.c.release_id).where(task.c.kf_id == task_id).scalar_subquery()
 
 
 def _views(connection: Connection, rows: Sequence[Release]) -> list[ReleaseView]:

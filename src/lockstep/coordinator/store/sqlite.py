@@ -30,10 +30,9 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock that another process holds is waited for: longer than a backup tool holds one."""
 
-READERS: Final = 4
+READERS: Final = 3
 """Threads that read. More would wait for the interpreter, not for the disk."""
 
-_CACHE: Final = "PRAGMA cache_size=-16384"
 _PRIMARY: Final = 0xFF
 _KEY_TAKEN: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 
@@ -78,8 +77,12 @@ def sqlite_engine(path: Path, *, begin: str, setup: tuple[str, ...], connections
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: object) -> None:
-        for statement in setup:
-            connection.execute(statement)
+        try:
+            for statement in setup:
+                connection.execute(statement)
+        except sqlite3.Error:
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
@@ -93,7 +96,12 @@ def writing_engine(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine
     return sqlite_engine(
         path,
         begin="BEGIN IMMEDIATE",
-        setup=("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", _CACHE),
+        setup=(
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+            "PRAGMA foreign_keys=ON",
+            "PRAGMA cache_size=-16384",
+        ),
         connections=1,
         busy_timeout_s=busy_timeout_s,
     )
@@ -124,7 +132,7 @@ class SqliteDatabase:
         self._reader = sqlite_engine(
             path,
             begin="BEGIN",
-            setup=("PRAGMA query_only=ON", _CACHE),
+            setup=("PRAGMA query_only=ON", "PRAGMA cache_size=-4096"),
             connections=READERS,
             busy_timeout_s=busy_timeout_s,
         )

@@ -40,8 +40,7 @@ PUBLISHING: Final = "publishing"
 """The two occasions at which a release is given a version."""
 
 ALL_TASKS: Final = "tasks"
-ALL_EVENTS: Final = "events"
-"""Tallies of whole tables; releases are tallied by state, see `releases_in`."""
+"""The tally of all tasks. Releases are tallied by state and events by type; all of them are the sum."""
 
 metadata = MetaData(
     naming_convention={
@@ -56,7 +55,12 @@ metadata = MetaData(
 
 def releases_in(state: ReleaseState) -> str:
     """Return the name of the tally of releases in a state."""
-    return f"releases:{state.value}"
+    return f"releases:{state}"
+
+
+def events_of(event_type: EventType) -> str:
+    """Return the name of the tally of events of a type."""
+    return f"events:{event_type}"
 
 
 def _position() -> Column[int]:

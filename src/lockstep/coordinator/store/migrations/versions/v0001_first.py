@@ -13,7 +13,9 @@ depends_on = None
 _POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TALLIES = (
     "tasks",
-    "events",
+    "events:info",
+    "events:warning",
+    "events:error",
     "releases:waiting",
     "releases:initializing",
     "releases:running",
