@@ -160,6 +160,7 @@ class StoreContract:
 
     # Creating
 
+    @pytest.mark.rule("C2")
     @with_store
     async def test_a_release_begins_with_a_task_for_every_enabled_service(self, store: Store) -> None:
         """Id, uuid, version and tasks come with it, it is due at once, and it is stored as it was returned."""
@@ -180,6 +181,7 @@ class StoreContract:
         assert [task.service_id for task in tasks] == [first.kf_id, last.kf_id]
         assert tasks[0] == Task(tasks[0].kf_id, first.kf_id, "first", "http://first.example", NOW, NOW, NOW)
         assert all(is_id(task.kf_id, Prefix.TASK) for task in tasks)
+        await serve(store, "later")
         assert view == await store.release(release.kf_id)
         assert [release.kf_id] == await store.due(NOW, 10)
 
@@ -192,11 +194,13 @@ class StoreContract:
             assert int(uuid, 16) > 0
             assert (uuid[12], uuid[16] in "89ab") == ("4", True)
 
+    @pytest.mark.rule("V1", "V2")
     @with_store
     async def test_candidates_are_numbered_upwards(self, store: Store) -> None:
         versions = [str((await made(store)).release.version) for _ in range(3)]
         assert versions == ["0.0.0", "0.0.1", "0.0.2"]
 
+    @pytest.mark.rule("V2", "V4")
     @with_store
     async def test_a_candidate_follows_the_highest_version_ever_given(self, store: Store) -> None:
         """Also one that a failed publishing took."""
@@ -529,6 +533,7 @@ class StoreContract:
         now = await seen(store, releases[3])
         assert (now.highest_published, now.last_order) == (Version(1, 1, 0), 9)
 
+    @pytest.mark.rule("V3", "V5")
     @with_store
     async def test_requests_to_publish_at_the_same_time_are_put_in_an_order(self, store: Store) -> None:
         """Releases without tasks are published at once: their numbers rise in that order."""
@@ -542,6 +547,7 @@ class StoreContract:
         assert [release.publish_order for release in ordered] == list(range(1, 9))
         assert [str(release.version) for release in ordered] == [f"0.{n}.0" for n in range(1, 9)]
 
+    @pytest.mark.rule("V4")
     @with_store
     async def test_a_version_that_was_given_is_not_given_again(self, store: Store) -> None:
         first, second = await made(store), await made(store)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import sqlite3
 import stat
 import threading
@@ -195,8 +196,6 @@ def test_the_database_itself_refuses_a_progress_that_cannot_be(tmp_path: Path) -
 
 
 def test_counts_in_the_file_are_those_of_its_rows(tmp_path: Path) -> None:
-    import random  # noqa: PLC0415
-
     async def main() -> None:
         async with open_store(url(tmp_path / "a.db"), random_bits=seeded()) as store:
             await know(store, *STUDIES)
