@@ -31,11 +31,13 @@ class Phases:
 
 def measure(number: int, dataservice_url: str) -> Phases:
     """Measure releases on a number of instant services, and their lower bound in turns with them."""
-    with _scene(number, dataservice_url) as (served, urls):
+    with _scene(number, dataservice_url) as (served, urls), asyncio.Runner() as runner:
+        client = runner.run(HttpTaskServices().__aenter__())
         rounds = []
         for _ in range(ROUNDS):
-            bound = asyncio.run(_lower_bound(urls))
+            bound = runner.run(_lower_bound(client, urls))
             rounds.append((*release_times(served), *bound))
+        runner.run(client.__aexit__(None, None, None))
     stage, publish, stage_bound, publish_bound = (min(column) for column in zip(*rounds, strict=True))
     return Phases(number, stage, stage_bound, publish, publish_bound)
 
@@ -97,13 +99,12 @@ def _wait(served: Served, query: str, wanted: int) -> None:
         connection.close()
 
 
-async def _lower_bound(urls: list[str]) -> tuple[float, float]:
+async def _lower_bound(client: HttpTaskServices, urls: list[str]) -> tuple[float, float]:
     """Return the seconds that the requests of staging, and those of publishing, take by themselves."""
-    async with HttpTaskServices() as client:
-        initialize = await _fan_out(client, urls, Action.INITIALIZE)
-        start = await _fan_out(client, urls, Action.START)
-        await asyncio.sleep(0.1)
-        return initialize + start, await _fan_out(client, urls, Action.PUBLISH)
+    initialize = await _fan_out(client, urls, Action.INITIALIZE)
+    start = await _fan_out(client, urls, Action.START)
+    await asyncio.sleep(0.1)
+    return initialize + start, await _fan_out(client, urls, Action.PUBLISH)
 
 
 async def _fan_out(client: HttpTaskServices, urls: list[str], action: Action) -> float:
