@@ -1,1 +1,1 @@
-"""The REST face: paths, shapes and texts that clients in the field know."""
+"""The REST face: one module for each collection, each with the table of its operations."""

@@ -1,0 +1,59 @@
+"""Announcements within one process: whoever watches a release here hears at once of what was committed here.
+
+An announcement is kept for each watcher until it is taken, and several that come in between are one. Nothing is kept
+for those who come later: they begin by reading the release.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Listener:
+    """One watcher's place at the feed."""
+
+    def __init__(self) -> None:
+        self._announced = asyncio.Event()
+
+    def tell(self) -> None:
+        """Have the watcher's wait end, now or when it begins."""
+        self._announced.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until something was announced since the last wait; return whether it was, or the time ran out."""
+        try:
+            await asyncio.wait_for(self._announced.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self._announced.clear()
+        return True
+
+
+class LocalFeed:
+    """Both ends of the feed: an `Announcer` and a `Feed`."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, set[Listener]] = {}
+
+    async def announce(self, release_id: str) -> None:
+        """Tell every watcher of a release that it has changed."""
+        for listener in self._listeners.get(release_id, ()):
+            listener.tell()
+
+    @property
+    def watched(self) -> set[str]:
+        """The releases that somebody listens to."""
+        return set(self._listeners)
+
+    @contextmanager
+    def subscribe(self, release_id: str) -> Iterator[Listener]:
+        """Listen to one release for as long as the context is open."""
+        listener = Listener()
+        listeners = self._listeners.setdefault(release_id, set())
+        listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            listeners.discard(listener)
+            if not listeners:
+                self._listeners.pop(release_id, None)

@@ -1,0 +1,197 @@
+"""What people and services may ask the coordinator to do. Every face calls these, and decides nothing itself.
+
+Each command checks what needs the store or the world, makes its one change in one transaction, with the core's own
+functions for whatever is decided about a release, and then says that something changed: to the engine, which has
+something to do, and to whoever watches. A command that fails has changed nothing, and its error says why.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from lockstep.coordinator.core.callbacks import report
+from lockstep.coordinator.core.draft import Draft
+from lockstep.coordinator.core.errors import Conflict, Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.model import Change, Snapshot
+from lockstep.coordinator.core.records import NewRelease, PageOf, ReleaseView, SyncResult, TaskService, TaskView
+from lockstep.coordinator.core.requests import ask_to_cancel, ask_to_publish
+from lockstep.coordinator.ports import Announcer, Clock, DataService, Doorbell, Prober, Store
+from lockstep.coordinator.services.inputs import ReleaseEdit, ServiceEdit, ServiceInput, TaskReport
+from lockstep.protocol.states import ReleaseState
+
+_PROBES_AT_ONCE: Final = 20
+_SERVICES_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands, and the ports that they work on. `data_service` is None where none is configured."""
+
+    store: Store
+    doorbell: Doorbell
+    announcer: Announcer
+    clock: Clock
+    prober: Prober
+    data_service: DataService | None = None
+    _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def create_release(self, new: NewRelease) -> ReleaseView:
+        """Create a release. Studies that are not known yet are looked for in the data service first.
+
+        Raises:
+            Invalid: a study is not known there either.
+            Unavailable: the data service could not be asked.
+        """
+        if self.data_service is not None and set(new.studies) - await self.store.known_studies(new.studies):
+            await self.sync_studies()
+        view = await self.store.create_release(new, self.clock.now())
+        await self._tell(view.release.kf_id)
+        return view
+
+    async def edit_release(self, release_id: str, edit: ReleaseEdit) -> ReleaseView:
+        """Change a release: the state `publishing` publishes it, and the state that it has changes nothing.
+
+        Raises:
+            NotFound: there is no such release.
+            Conflict: it is to be published and is not staged, or any other state was asked for.
+        """
+        view = await self.store.release(release_id)
+        if edit.state is None or edit.state is view.release.state:
+            return view
+        if edit.state is not ReleaseState.PUBLISHING:
+            raise Conflict(
+                f"The release in state {view.release.state} may not be set to {edit.state}; "
+                "publishing is the only state to ask for, and only when it is staged."
+            )
+        return await self.publish(release_id)
+
+    async def publish(self, release_id: str) -> ReleaseView:
+        """Publish a release that is staged, at once or after those before it that share a study.
+
+        Raises:
+            NotFound: there is no such release.
+            Conflict: it is not staged.
+        """
+        return await self._ask(release_id, ask_to_publish)
+
+    async def cancel(self, release_id: str) -> ReleaseView:
+        """Cancel a release; one that has ended stays as it is.
+
+        Raises:
+            NotFound: there is no such release.
+        """
+        return await self._ask(release_id, ask_to_cancel)
+
+    async def report(self, task_id: str, said: TaskReport, release_id: str | None = None) -> TaskView:
+        """Take what a task service says of its task; `release_id` must be the task's release, if it is given.
+
+        Raises:
+            NotFound: there is no such task.
+            Invalid: the task's table does not have this move now.
+            Conflict: the task or its release is settled.
+        """
+
+        def decide(before: Snapshot) -> tuple[Change, tuple[TaskView, bool, bool]]:
+            if release_id not in {None, before.release.kf_id}:
+                raise NotFound(f"Release {release_id} has no task {task_id}.")
+            draft = Draft(before, self.clock.now())
+            report(draft, task_id, said.state, said.progress)
+            view = TaskView(draft.tasks[task_id], before.release.kf_id)
+            moved = draft.release.state is not before.release.state
+            return draft.change(), (view, moved, view.task != before.tasks[task_id])
+
+        view, moved, changed = await self.store.change_by_task(task_id, decide)
+        if moved:
+            await self._tell(view.release_id)
+        elif changed:
+            await self.announcer.announce(view.release_id)
+        return view
+
+    async def sync_studies(self) -> SyncResult:
+        """Make the studies here those of the data service; nothing where none is configured.
+
+        Raises:
+            Unavailable: the data service did not give its studies.
+        """
+        if self.data_service is None:
+            return SyncResult()
+        async with self._syncing:
+            return await self.store.sync_studies(await self.data_service.studies())
+
+    async def register_service(self, new: ServiceInput) -> TaskService:
+        """Register a task service, whose `/status` must answer.
+
+        Raises:
+            Invalid: it does not; the sentence says what was seen.
+        """
+        await self._probe(new.url)
+        return await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **new.model_dump()))
+
+    async def edit_service(self, service_id: str, edit: ServiceEdit | ServiceInput) -> TaskService:
+        """Change a task service; if a URL is given, its `/status` must answer.
+
+        Raises:
+            NotFound: there is no such service.
+            Invalid: it does not answer.
+        """
+        before = await self.store.service(service_id)
+        fields = edit.model_dump(exclude_unset=isinstance(edit, ServiceEdit))
+        if not fields:
+            return before
+        if "url" in fields:
+            await self._probe(fields["url"])
+        return await self.store.edit_service(service_id, fields)
+
+    async def delete_service(self, service_id: str) -> None:
+        """Take a task service out of new releases and off the lists.
+
+        Raises:
+            NotFound: there is no such service.
+        """
+        await self.store.delete_service(service_id)
+
+    async def check_health(self) -> None:
+        """Look at the `/status` of every service, and count for each how often it has failed in a row."""
+        services: list[TaskService] = []
+        while True:
+            page = await self.store.services(PageOf(_SERVICES_AT_ONCE, len(services)))
+            services.extend(page.rows)
+            if not page.rows or len(services) >= page.count:
+                break
+        probes = asyncio.Semaphore(_PROBES_AT_ONCE)
+        await asyncio.gather(*(self._check_service(service, probes) for service in services))
+
+    async def _check_service(self, service: TaskService, probes: asyncio.Semaphore) -> None:
+        async with probes:
+            try:
+                await self.prober.probe(service.url)
+                failures = 0
+            except Unavailable:
+                failures = service.last_ok_status + 1
+        if failures == service.last_ok_status:
+            return
+        try:
+            await self.store.edit_service(service.kf_id, {"last_ok_status": failures})
+        except NotFound:
+            return
+
+    async def _probe(self, url: str) -> None:
+        try:
+            await self.prober.probe(url)
+        except Unavailable as error:
+            raise Invalid({"url": [str(error)]}) from error
+
+    async def _ask(self, release_id: str, request: Callable[[Draft], None]) -> ReleaseView:
+        def decide(before: Snapshot) -> tuple[Change, bool]:
+            draft = Draft(before, self.clock.now())
+            request(draft)
+            return draft.change(), draft.release != before.release
+
+        if await self.store.change(release_id, decide):
+            await self._tell(release_id)
+        return await self.store.release(release_id)
+
+    async def _tell(self, release_id: str) -> None:
+        await self.announcer.announce(release_id)
+        await self.doorbell.ring(release_id)

@@ -1,0 +1,230 @@
+"""The settings of a deployment: environment variables with the prefix `LOCKSTEP_`, also from a file `.env`.
+
+Each field tells what it is for, its unit, and why its default is what it is; the documentation is made from these
+texts. A setting that is wrong stops the start with one line that names it: `read_settings` raises `WrongSetting`.
+"""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from lockstep.coordinator.core.policy import Policy
+
+PREFIX: Final = "LOCKSTEP_"
+_LONGEST_S: Final = 1_000_000_000
+_SHOWN_CHARS: Final = 100
+_CREDENTIALS: Final = re.compile("//[^/]*@")
+
+
+class WrongSetting(Exception):
+    """A setting is wrong; the text is one line that names it and says what would be right."""
+
+
+def _http_address(given: str) -> str:
+    try:
+        parts = urlsplit(given)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if given and not sound:
+        raise ValueError("no HTTP address")
+    return given.rstrip("/")
+
+
+def _sqlite_file(given: str) -> str:
+    scheme, _, path = given.partition(":///")
+    if scheme != "sqlite" or path in {"", ":memory:"}:
+        raise ValueError("no SQLite file")
+    return given
+
+
+def _parts(given: object) -> object:
+    return tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else given
+
+
+def _each_an_origin(given: tuple[str, ...]) -> tuple[str, ...]:
+    if any(origin != "*" and (_http_address(origin) != origin or origin.count("/") != 2) for origin in given):  # noqa: PLR2004
+        raise ValueError("no origins")
+    return given
+
+
+_SECONDS: Final = "a number of seconds above 0, such as 30 or 0.5"
+_ADDRESS: Final = "an address such as https://data.example.org"
+
+
+def _setting(default: object, description: str, right: str, **limits: Any) -> Any:  # noqa: ANN401 - as pydantic's Field
+    """Return a field; `right` finishes the sentence "It must be …"."""
+    return Field(default, description=description, json_schema_extra={"right": right}, **limits)
+
+
+def _seconds(default: float, description: str, *, least: float = 0) -> Any:  # noqa: ANN401 - as pydantic's Field
+    return _setting(default, description, _SECONDS, gt=least, le=_LONGEST_S, allow_inf_nan=False)
+
+
+class Settings(BaseSettings):
+    """What a deployment can choose."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    host: str = _setting(
+        "127.0.0.1",
+        "The address to serve on. Default: this machine only, since without identity whoever reaches the coordinator "
+        "may publish.",
+        "a host name or an address, such as 127.0.0.1",
+    )
+    port: int = _setting(
+        5000,
+        "The TCP port to serve on; 0 takes any that is free. Default: where clients look for a coordinator.",
+        "a whole number from 0 to 65535, such as 5000",
+        ge=0,
+        le=65_535,
+    )
+    database_url: Annotated[str, AfterValidator(_sqlite_file)] = _setting(
+        "sqlite:///lockstep.db",
+        "Where everything is remembered. Default: a SQLite file in the working directory, which needs no server and "
+        "carries one process.",
+        "the URL of a SQLite file, such as sqlite:///lockstep.db or sqlite:////var/lib/lockstep/lockstep.db",
+    )
+    dataservice_url: Annotated[str, AfterValidator(_http_address)] = _setting(
+        "",
+        "The data service whose studies are released. Default: none; studies are then not synced, and task services "
+        "are given retrieval addresses without a host (`/studies/…`).",
+        _ADDRESS,
+    )
+    reports_url: Annotated[str, AfterValidator(_http_address)] = _setting(
+        "",
+        "The release reports service, for links to the report of a release. Default: none, and no links.",
+        _ADDRESS,
+    )
+    poll_interval: float = _seconds(
+        30,
+        "Seconds between two questions to a task that is at work. Default: as in the first description of the "
+        "protocol; services that report by themselves do not wait for it.",
+    )
+    request_timeout: float = _seconds(
+        15,
+        "Seconds that one request to a task service or the data service may take. Default: what services in the "
+        "field have been given so far.",
+    )
+    task_timeout: float = _seconds(
+        160_000,
+        "Seconds that a task may show no sign of life (a new state or progress) before it fails. Default: 44 hours, "
+        "since staging may take a weekend.",
+    )
+    release_timeout: float = _seconds(
+        360_000,
+        "Seconds that a release may stay in a step that needs no person before it fails. Default: 100 hours, longer "
+        "than any of its tasks may be silent.",
+    )
+    cancel_patience: float = _seconds(
+        60,
+        "Seconds that a canceled release waits for its services to answer before it ends. Default: long enough for a "
+        "restart of a service; what is not delivered then goes on being tried for a day.",
+    )
+    attempts: int = _setting(
+        3,
+        "Requests without an answer, in a row, after which a service has failed. Default: one lost request is "
+        "common, three in a row are not.",
+        "a whole number from 1 to 1000, such as 3",
+        ge=1,
+        le=1000,
+    )
+    retry_pause: float = _seconds(
+        1,
+        "Seconds before a request without an answer is followed up; twice as long each further time. Default: over "
+        "in a moment when it was the network, and no burden when it was the service.",
+    )
+    lease: float = _seconds(
+        15,
+        "Seconds that a worker's claim on a release holds without being renewed. Default: a killed worker is "
+        "replaced within a quarter of a minute, and a slow one is not.",
+        least=0.1,
+    )
+    health_interval: float = _seconds(
+        60,
+        "Seconds between two looks at the `/status` of every task service. Default: one that is down shows as down "
+        "after four minutes.",
+    )
+    auth: Literal["none"] = _setting(
+        "none",
+        "How callers are known. Default, and so far the only choice: not at all; whoever reaches the coordinator may "
+        "do everything.",
+        "none",
+    )
+    insecure: bool = _setting(
+        False,
+        "Serve other machines without identity all the same. Default: no.",
+        "true or false",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_each_an_origin)] = (
+        _setting(
+            (),
+            "Origins whose web pages may use the API, with commas between them; `*` for all. Default: none.",
+            "a list such as https://portal.example.org,https://review.example.org",
+        )
+    )
+    commit: str = _setting(
+        "",
+        "The commit that was deployed, as `/status` tells it. Default: nothing; images set it when they are built.",
+        "a short text",
+        max_length=100,
+    )
+
+    @model_validator(mode="after")
+    def _served_safely(self) -> Self:
+        if not self.loopback and not self.insecure:
+            raise ValueError(
+                f"{PREFIX}HOST is {self.host}, which other machines can reach, and without identity anyone there could "
+                f"publish: set {PREFIX}HOST=127.0.0.1, or {PREFIX}INSECURE=true to serve them all the same."
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Tell whether only this machine is served."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def policy(self) -> Policy:
+        """Return the patience that was chosen."""
+        return Policy(
+            poll_interval_s=self.poll_interval,
+            attempts=self.attempts,
+            retry_pause_s=self.retry_pause,
+            task_timeout_s=self.task_timeout,
+            release_timeout_s=self.release_timeout,
+            cancel_patience_s=self.cancel_patience,
+            lease_s=self.lease,
+        )
+
+
+def read_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - whatever the fields take
+    """Return the settings of this process; `chosen` ones come before the environment, and that before `.env`.
+
+    Raises:
+        WrongSetting: one of them is wrong; the first that is.
+    """
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        raise WrongSetting(_sentence(error.errors(include_url=False)[0])) from None
+    except (OSError, ValueError, SettingsError) as error:
+        raise WrongSetting(f"The file .env could not be read: {error}.") from None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    name = str(error["loc"][0])
+    extra = Settings.model_fields[name].json_schema_extra
+    right = extra["right"] if isinstance(extra, dict) else "another value"
+    shown = _CREDENTIALS.sub("//…@", str(error["input"]))[:_SHOWN_CHARS]
+    return f"{PREFIX}{name.upper()} is {shown!r}; it must be {right}."

@@ -1,0 +1,36 @@
+"""What the handlers of the REST face work with, found again from the request that they are given."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from lockstep.coordinator.ports import Feed, Store
+from lockstep.coordinator.services.commands import Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One application's things.
+
+    Attributes:
+        commands: what can be asked to be done.
+        store: what can be asked to be shown.
+        feed: where event streams listen.
+        closing: set when the server is to stop: event streams end, without which it would wait for them for ever.
+        commit: which commit was deployed, as `/status` tells it; empty when nobody said.
+        heartbeat_s: how often a silent event stream shows that it lives, in seconds.
+    """
+
+    commands: Commands
+    store: Store
+    feed: Feed
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    commit: str = ""
+    heartbeat_s: float = 15
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of the application that a request came to."""
+    desk: Desk = request.app.state.desk
+    return desk

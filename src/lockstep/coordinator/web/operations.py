@@ -1,0 +1,110 @@
+"""An operation of the REST face: where it is, who answers, and every answer that it can give.
+
+Routes and the OpenAPI document are both made from the tables of operations, so that neither can have what the other
+has not. A refusal that every operation of a kind can give (a bad `Host`, a database that does not answer) is added
+here once.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
+
+from lockstep.coordinator.services.inputs import Input
+from lockstep.coordinator.web.bodies import JSON, MEDIA_TYPES
+from lockstep.coordinator.web.rest.shapes import DetailShape, FieldErrorsShape
+
+_SAID: Final[Mapping[int, str]] = {
+    400: "The request is wrong in itself; a sentence for each field.",
+    403: "A web page of another origin may not do this.",
+    404: "There is no such thing.",
+    409: "It does not fit the state that things are in; nothing was changed.",
+    413: "The body is too long.",
+    415: "A body of this type is not read.",
+    503: "The database, or a service that was needed, did not answer; nothing was changed.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path.
+
+    Attributes:
+        call: the handler. Its name is the operation's id, and its docstring the description.
+        status: the status when all goes well.
+        shape: what is answered then; None for nothing.
+        also: refusals beyond those that every such operation has.
+        body: what the body says, for operations that have one.
+        answers: other answers of its own, as OpenAPI has them.
+    """
+
+    method: str
+    path: str
+    call: Callable[..., Awaitable[Response]]
+    status: int = 200
+    shape: Any = None
+    also: tuple[int, ...] = ()
+    body: type[Input] | None = None
+    answers: Mapping[int, Mapping[str, Any]] | None = None
+
+
+def add(app: FastAPI, operations: Iterable[Operation]) -> None:
+    """Add the routes of some operations to an application."""
+    for operation in operations:
+        app.add_api_route(
+            operation.path,
+            operation.call,
+            methods=[operation.method],
+            status_code=operation.status,
+            response_class=Response if operation.shape is None else JSONResponse,
+            responses=_responses(operation),
+            operation_id=operation.call.__name__,
+            openapi_extra=_request_body(operation.body) if operation.body else None,
+        )
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, without the answer that FastAPI supposes for wrong parameters: ours is 400."""
+    spec = FastAPI.openapi(app)
+    for path in spec["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        spec.get("components", {}).get("schemas", {}).pop(unused, None)
+    return spec
+
+
+def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    refusals = {400, 503, *operation.also}
+    if operation.method != "GET":
+        refusals.add(403)
+    if operation.body is not None:
+        refusals |= {413, 415}
+    responses: dict[int | str, dict[str, Any]] = {operation.status: {"description": "Done."}}
+    if operation.shape is not None:
+        responses[operation.status] = {"model": operation.shape, "description": "Done."}
+    for status in sorted(refusals):
+        shape = DetailShape | FieldErrorsShape if status == 400 else DetailShape  # noqa: PLR2004
+        responses[status] = {"model": shape, "description": _SAID[status]}
+    for status, answer in (operation.answers or {}).items():
+        responses[status] = {**responses.get(status, {}), **answer}
+    return responses
+
+
+def _request_body(model: type[Input]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    content = {kind: {"schema": schema if kind == JSON else _without_null(schema)} for kind in MEDIA_TYPES}
+    return {"requestBody": {"required": bool(schema.get("required")), "content": content}}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form, in which nothing can be null."""
+    properties = {
+        name: {**field, "anyOf": [choice for choice in field["anyOf"] if choice.get("type") != "null"]}
+        if "anyOf" in field
+        else field
+        for name, field in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}

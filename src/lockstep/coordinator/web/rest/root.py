@@ -1,0 +1,43 @@
+"""`/` and `/status`: where the collections are, and whether all is well."""
+
+from typing import Final
+
+from fastapi import Request
+from starlette.responses import Response
+
+from lockstep import __version__
+from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.web.answers import JsonAnswer, base_url
+from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.operations import Operation
+from lockstep.coordinator.web.rest.shapes import RootShape, StatusShape
+
+
+async def list_collections(request: Request) -> Response:
+    """List the collections."""
+    base = base_url(request)
+    return JsonAnswer({name: f"{base}/{name}" for name in RootShape.__annotations__})
+
+
+async def show_status(request: Request) -> Response:
+    """Tell who answers here, and whether the database does."""
+    desk = desk_of(request)
+    code, message = 200, "Ready."
+    try:
+        await desk.store.check()
+    except Unavailable as error:
+        code, message = 503, str(error)
+    status = {"name": "Lockstep", "version": __version__, "commit": desk.commit, "code": code, "message": message}
+    return JsonAnswer(status, code)
+
+
+OPERATIONS: Final = (
+    Operation(method="GET", path="/", call=list_collections, shape=RootShape),
+    Operation(
+        method="GET",
+        path="/status",
+        call=show_status,
+        shape=StatusShape,
+        answers={503: {"model": StatusShape, "description": "The database does not answer."}},
+    ),
+)

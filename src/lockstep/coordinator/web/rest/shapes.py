@@ -1,0 +1,276 @@
+"""What the REST face shows, in the order of fields that clients know: the newer fields come after the known ones.
+
+Each shape is a type and the function that makes it, so that the type checker holds the two together, and the OpenAPI
+document is generated from what is really sent. Links are absolute; a release's studies are bare ids, as ever.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from lockstep.coordinator.core.model import Task
+from lockstep.coordinator.core.records import Event, ReleaseNote, ReleaseView, Study, TaskService, TaskView
+from lockstep.coordinator.web.answers import time
+from lockstep.protocol.ids import ALPHABET, Prefix
+from lockstep.protocol.states import ReleaseState, TaskState
+
+
+def id_pattern(*prefixes: Prefix) -> str:
+    """Return the pattern of an id of some kinds."""
+    return f"^({'|'.join(prefixes)})_[{ALPHABET}]{{8}}$"
+
+
+_Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000000Z"])]
+_Link = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+_Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", examples=["0.1.0"])]
+_TaskState = Annotated[str, Field(json_schema_extra={"enum": list(TaskState)})]
+_ReleaseState = Annotated[str, Field(json_schema_extra={"enum": list(ReleaseState)})]
+_ReleaseId = Annotated[str, Field(pattern=id_pattern(Prefix.RELEASE))]
+_TaskId = Annotated[str, Field(pattern=id_pattern(Prefix.TASK))]
+_ServiceId = Annotated[str, Field(pattern=id_pattern(Prefix.TASK_SERVICE))]
+_EventId = Annotated[str, Field(pattern=id_pattern(Prefix.EVENT, Prefix.TASK))]
+_NoteId = Annotated[str, Field(pattern=id_pattern(Prefix.RELEASE_NOTE))]
+_StudyId = Annotated[str, Field(examples=["SD_DYPMEHHF"])]
+_Percent = Annotated[int, Field(ge=0, le=100, description="Of the current step.")]
+
+
+class DetailShape(TypedDict):
+    """An error in a sentence."""
+
+    detail: str
+
+
+FieldErrorsShape = Annotated[
+    dict[str, list[str] | dict[str, list[str]]],
+    Field(description="Sentences by field; those about something in a list by its index."),
+]
+
+
+class TaskShape(TypedDict):
+    """One service's part in a release."""
+
+    kf_id: _TaskId
+    state: _TaskState
+    progress: _Percent
+    release: _Link
+    task_service: _Link
+    created_at: _Time
+    service_name: str
+    state_since: _Time
+    updated_at: Annotated[_Time, Field(description="The last change of state or progress.")]
+    attempts: Annotated[int, Field(ge=0, description="Requests in a row that the service did not answer.")]
+    last_error: Annotated[str, Field(description="The last thing that went wrong; empty when nothing did.")]
+
+
+class NoteShape(TypedDict):
+    """A note on a release, or on one study in it."""
+
+    kf_id: _NoteId
+    description: str
+    author: str
+    created_at: _Time
+    release: _Link
+    study: _Link | None
+
+
+class ReleaseShape(TypedDict):
+    """A set of studies on its way to every service."""
+
+    kf_id: _ReleaseId
+    name: str
+    description: str
+    notes: list[NoteShape]
+    state: _ReleaseState
+    studies: list[_StudyId]
+    tasks: list[TaskShape]
+    version: _Version
+    created_at: _Time
+    tags: list[str]
+    author: str
+    is_major: bool
+    step_since: Annotated[_Time, Field(description="When the current state began.")]
+    published_at: _Time | None
+    partially_published: Annotated[bool, Field(description="It was stopped when some services had published already.")]
+    waits_for: Annotated[_Link | None, Field(description="The release that is published first, for a study in both.")]
+
+
+class PublishShape(ReleaseShape):
+    """A release that is being published, and what clients in the field look for in the answer."""
+
+    message: str
+
+
+class ServiceShape(TypedDict):
+    """A registered task service."""
+
+    kf_id: _ServiceId
+    name: str
+    description: str
+    last_ok_status: Annotated[int, Field(ge=0, description="Failed health checks since the last good one.")]
+    author: str
+    health_status: Annotated[str, Field(json_schema_extra={"enum": ["ok", "down"]})]
+    url: _Link
+    created_at: _Time
+    enabled: Annotated[bool, Field(description="It takes part in new releases.")]
+
+
+class StudyShape(TypedDict):
+    """A study of the data service."""
+
+    kf_id: _StudyId
+    name: str
+    version: Annotated[_Version | None, Field(description="Of the newest release that holds it.")]
+    visible: bool
+    last_pub_version: Annotated[_Version | None, Field(description="Of the newest published release that holds it.")]
+    last_pub_date: Annotated[_Time | None, Field(description="When that release was created.")]
+    deleted: bool
+    created_at: _Time | None
+
+
+class EventShape(TypedDict):
+    """Something that happened."""
+
+    kf_id: _EventId
+    event_type: Annotated[str, Field(json_schema_extra={"enum": ["info", "warning", "error"]})]
+    message: str
+    release: _Link | None
+    task_service: _Link | None
+    task: _Link | None
+    created_at: _Time
+
+
+class SyncShape(TypedDict):
+    """What a sync of the studies came to."""
+
+    status: Annotated[str, Field(json_schema_extra={"const": "ok"})]
+    new: Annotated[int, Field(ge=0)]
+    deleted: Annotated[int, Field(ge=0)]
+    restored: Annotated[int, Field(ge=0, description="Studies that had been deleted and are there again.")]
+    message: str
+
+
+class SyncFailedShape(DetailShape):
+    """Why there was no sync."""
+
+    status: Annotated[str, Field(json_schema_extra={"const": "error"})]
+    message: str
+
+
+class StatusShape(TypedDict):
+    """Who answers here, and whether all is well."""
+
+    name: str
+    version: str
+    commit: Annotated[str, Field(description="The deployed commit; empty when nobody said.")]
+    code: int
+    message: str
+
+
+RootShape = TypedDict(
+    "RootShape", {"tasks": _Link, "task-services": _Link, "releases": _Link, "events": _Link, "studies": _Link}
+)
+"""Where the collections are."""
+
+
+def release_shape(view: ReleaseView, base: str) -> ReleaseShape:
+    """Return a release as it is shown; `base` is the address that links begin with."""
+    release = view.release
+    link = f"{base}/releases/{release.kf_id}"
+    return {
+        "kf_id": release.kf_id,
+        "name": release.name,
+        "description": release.description,
+        "notes": [note_shape(note, base) for note in view.notes],
+        "state": release.state.value,
+        "studies": list(release.studies),
+        "tasks": [_task_shape(task, link, base) for task in view.tasks],
+        "version": str(release.version),
+        "created_at": time(release.created_at),
+        "tags": list(release.tags),
+        "author": release.author,
+        "is_major": release.is_major,
+        "step_since": time(release.step_since),
+        "published_at": time(release.published_at) if release.published_at else None,
+        "partially_published": release.partially_published,
+        "waits_for": _link(base, "releases", release.waits_for),
+    }
+
+
+def task_shape(view: TaskView, base: str) -> TaskShape:
+    """Return a task as it is shown."""
+    return _task_shape(view.task, f"{base}/releases/{view.release_id}", base)
+
+
+def _task_shape(task: Task, release_link: str, base: str) -> TaskShape:
+    return {
+        "kf_id": task.kf_id,
+        "state": task.state.value,
+        "progress": task.progress,
+        "release": release_link,
+        "task_service": f"{base}/task-services/{task.service_id}",
+        "created_at": time(task.created_at),
+        "service_name": task.service_name,
+        "state_since": time(task.state_since),
+        "updated_at": time(task.life_at),
+        "attempts": task.attempts,
+        "last_error": task.last_error,
+    }
+
+
+def note_shape(note: ReleaseNote, base: str) -> NoteShape:
+    """Return a release note as it is shown."""
+    return {
+        "kf_id": note.kf_id,
+        "description": note.description,
+        "author": note.author,
+        "created_at": time(note.created_at),
+        "release": f"{base}/releases/{note.release_id}",
+        "study": _link(base, "studies", note.study_id),
+    }
+
+
+def service_shape(service: TaskService, base: str) -> ServiceShape:  # noqa: ARG001 - one signature for every shape
+    """Return a task service as it is shown."""
+    return {
+        "kf_id": service.kf_id,
+        "name": service.name,
+        "description": service.description,
+        "last_ok_status": service.last_ok_status,
+        "author": service.author,
+        "health_status": service.health_status,
+        "url": service.url,
+        "created_at": time(service.created_at),
+        "enabled": service.enabled,
+    }
+
+
+def study_shape(study: Study, base: str) -> StudyShape:  # noqa: ARG001 - one signature for every shape
+    """Return a study as it is shown."""
+    return {
+        "kf_id": study.kf_id,
+        "name": study.name,
+        "version": str(study.version) if study.version else None,
+        "visible": study.visible,
+        "last_pub_version": str(study.last_pub_version) if study.last_pub_version else None,
+        "last_pub_date": time(study.last_pub_date) if study.last_pub_date else None,
+        "deleted": study.deleted,
+        "created_at": time(study.created_at) if study.created_at else None,
+    }
+
+
+def event_shape(event: Event, base: str) -> EventShape:
+    """Return an event as it is shown."""
+    return {
+        "kf_id": event.kf_id,
+        "event_type": event.event_type.value,
+        "message": event.message,
+        "release": _link(base, "releases", event.release_id),
+        "task_service": _link(base, "task-services", event.task_service_id),
+        "task": _link(base, "tasks", event.task_id),
+        "created_at": time(event.created_at),
+    }
+
+
+def _link(base: str, collection: str, kf_id: str | None) -> str | None:
+    return f"{base}/{collection}/{kf_id}" if kf_id else None
