@@ -208,7 +208,7 @@ def test_counts_in_the_file_are_those_of_its_rows(tmp_path: Path) -> None:
             tmp_path / "a.db",
             "SELECT 'releases:' || state, count(*) FROM release GROUP BY 1 "
             "UNION SELECT 'events:' || event_type, count(*) FROM event GROUP BY 1 "
-            "UNION SELECT 'tasks', count(*) FROM task",
+            "UNION SELECT 'tasks:' || state, count(*) FROM task GROUP BY 1",
         )
     )
     assert tallies == counted

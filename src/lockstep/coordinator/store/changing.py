@@ -29,6 +29,7 @@ from lockstep.coordinator.store.tables import (
     study,
     tally,
     task,
+    tasks_in,
     version_ledger,
 )
 from lockstep.protocol.ids import Prefix
@@ -147,7 +148,12 @@ def _store(connection: Connection, ids: FreshIds, position: int, snapshot: Snaps
     if after != before:
         check_same(before, after)
         _store_release(connection, position, before, after)
-    _store_tasks(connection, snapshot.tasks, changed_tasks(snapshot, decided))
+    tasks = changed_tasks(snapshot, decided)
+    _store_tasks(connection, snapshot.tasks, tasks)
+    for now, was in ((row.state, snapshot.tasks[row.kf_id].state) for row in tasks):
+        if now is not was:
+            more[tasks_in(was)] -= 1
+            more[tasks_in(now)] += 1
     _store_events(connection, ids, decided)
     if after.state is not before.state:
         more.update({releases_in(before.state): -1, releases_in(after.state): 1})

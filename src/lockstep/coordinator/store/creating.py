@@ -1,5 +1,6 @@
 """Creating a release: its ids, its version and its tasks come into being in one transaction, or not at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -15,7 +16,6 @@ from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import unknown_studies, without_repeats
 from lockstep.coordinator.store.rows import from_release, from_task
 from lockstep.coordinator.store.tables import (
-    ALL_TASKS,
     CANDIDATE,
     release,
     release_study,
@@ -23,6 +23,7 @@ from lockstep.coordinator.store.tables import (
     study,
     task,
     task_service,
+    tasks_in,
     version_ledger,
 )
 from lockstep.protocol.ids import Prefix
@@ -94,7 +95,7 @@ def _store(connection: Connection, ids: FreshIds, created: Release, tasks: Seque
         connection.execute(_POINT_STUDIES_AT_NEWEST, {"newest": position})
     if tasks:
         connection.execute(insert(task), [_task_row(ids, created.kf_id, row) for row in tasks])
-    add_to_tallies(connection, {releases_in(created.state): 1, ALL_TASKS: len(tasks)})
+    add_to_tallies(connection, Counter([releases_in(created.state), *(tasks_in(row.state) for row in tasks)]))
 
 
 def _task_row(ids: FreshIds, release_id: str, row: Task) -> dict[str, object]:

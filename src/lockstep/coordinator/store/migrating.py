@@ -1,14 +1,14 @@
 """Bringing a database to the current schema, all of it or nothing, in one transaction.
 
 The migrations are part of the package. A database that is current already is recognised by one query, so that a start
-does not pay for loading Alembic.
+does not pay for loading Alembic; its stamp is written anew, so that one that cannot be written is found out now.
 """
 
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy import Connection, column, inspect, select, table, update
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.store.sqlite import BUSY_TIMEOUT_S, in_transaction, sqlite_path, writing_engine

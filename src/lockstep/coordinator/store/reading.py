@@ -35,7 +35,6 @@ from lockstep.coordinator.store.rows import (
     to_task,
 )
 from lockstep.coordinator.store.tables import (
-    ALL_TASKS,
     event,
     events_of,
     release,
@@ -45,8 +44,9 @@ from lockstep.coordinator.store.tables import (
     tally,
     task,
     task_service,
+    tasks_in,
 )
-from lockstep.protocol.states import ReleaseState
+from lockstep.protocol.states import ReleaseState, TaskState
 
 Listing = Select[*tuple[Any, ...]]
 """A statement that lists rows of some columns."""
@@ -132,8 +132,10 @@ def tasks(connection: Connection, page: PageOf, which: TaskFilter) -> Page[TaskV
         (task.c.state, which.state),
     )
     listed = page_of(TASKS.where(*wanted).order_by(task.c.position.desc()), page)
+    in_state = which == TaskFilter(state=which.state)
+    states = TaskState if which.state is None else (which.state,)
     matching = select(task.c.position).where(*wanted)
-    count = counted(connection, matching) if wanted else tallied(connection, ALL_TASKS)
+    count = tallied(connection, *map(tasks_in, states)) if in_state else counted(connection, matching)
     return Page(tuple(map(_task_view, connection.execute(listed))), count)
 
 

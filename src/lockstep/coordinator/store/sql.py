@@ -30,7 +30,7 @@ from lockstep.coordinator.store import catalogue, changing, creating, reading
 from lockstep.coordinator.store.changing import Decide
 from lockstep.coordinator.store.database import Database
 from lockstep.coordinator.store.fresh import FreshIds, RandomBits
-from lockstep.coordinator.store.tables import ALL_TASKS
+from lockstep.coordinator.store.tables import releases_in
 from lockstep.protocol.states import ReleaseState
 
 T = TypeVar("T")
@@ -146,6 +146,6 @@ class SqlStore:
         """Read one row, which shows that the database answers."""
 
         def work(connection: Connection) -> int:
-            return reading.tallied(connection, ALL_TASKS)
+            return reading.tallied(connection, releases_in(ReleaseState.WAITING))
 
         await self._database.read(work)

@@ -39,9 +39,6 @@ CANDIDATE: Final = "candidate"
 PUBLISHING: Final = "publishing"
 """The two occasions at which a release is given a version."""
 
-ALL_TASKS: Final = "tasks"
-"""The tally of all tasks. Releases are tallied by state and events by type; all of them are the sum."""
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -56,6 +53,11 @@ metadata = MetaData(
 def releases_in(state: ReleaseState) -> str:
     """Return the name of the tally of releases in a state."""
     return f"releases:{state}"
+
+
+def tasks_in(state: TaskState) -> str:
+    """Return the name of the tally of tasks in a state."""
+    return f"tasks:{state}"
 
 
 def events_of(event_type: EventType) -> str:

@@ -12,7 +12,15 @@ depends_on = None
 
 _POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TALLIES = (
-    "tasks",
+    "tasks:waiting",
+    "tasks:pending",
+    "tasks:running",
+    "tasks:staged",
+    "tasks:publishing",
+    "tasks:published",
+    "tasks:rejected",
+    "tasks:failed",
+    "tasks:canceled",
     "events:info",
     "events:warning",
     "events:error",
