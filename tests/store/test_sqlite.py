@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import store_contract
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
-from store_contract import NOW, SECOND, STUDIES, edit, know, made, seeded, serve, tell
+from test_store_contract import NOW, SECOND, STUDIES, anything, edit, know, made, seeded, serve, tell
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot
@@ -199,7 +198,7 @@ def test_counts_in_the_file_are_those_of_its_rows(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_store(url(tmp_path / "a.db"), random_bits=seeded()) as store:
             await know(store, *STUDIES)
-            await store_contract.anything(store, random.Random(5), 60)
+            await anything(store, random.Random(5), 60)
 
     asyncio.run(main())
     tallies = {name: n for name, n in rows(tmp_path / "a.db", "SELECT name, n FROM tally") if n}

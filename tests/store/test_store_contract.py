@@ -1,4 +1,4 @@
-"""What every store promises, as tests. A subclass only says how its store is opened."""
+"""What every store promises, as tests of one class. A subclass, at the end, only says how its store is opened."""
 
 import asyncio
 import inspect
@@ -42,6 +42,8 @@ from lockstep.coordinator.core.records import (
 from lockstep.coordinator.core.requests import ask_to_publish
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Store
+from lockstep.coordinator.store.memory import MemoryStore
+from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.ids import Prefix, is_id
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
@@ -945,3 +947,13 @@ async def counts_are_right(store: Store) -> None:
 async def held(store: Store) -> AsyncIterator[Store]:
     """Hand out a store that needs no closing."""
     yield store
+
+
+class TestMemoryStore(StoreContract):
+    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
+        return held(MemoryStore(random_bits))
+
+
+class TestSqliteStore(StoreContract):
+    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
+        return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
