@@ -348,7 +348,8 @@ def disk_of(pages: int) -> Iterator[None]:
         event.remove(Engine, "connect", limit)
 
 
-def test_a_file_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777])
+def test_a_file_that_may_not_be_written_is_named(tmp_path: Path, folder_mode: int) -> None:
     path = tmp_path / "a.db"
 
     async def main() -> Any:
@@ -357,7 +358,7 @@ def test_a_file_that_may_not_be_written_is_named(tmp_path: Path) -> None:
 
     asyncio.run(main())
     path.chmod(0o444)
-    tmp_path.chmod(0o555)
+    tmp_path.chmod(folder_mode)
     with without_power(tmp_path):
         refused(url(path), f"The database {path} (may not be written|cannot be opened)")
     tmp_path.chmod(0o755)

@@ -28,7 +28,7 @@ def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
     path = sqlite_file(database_url)
     engine = writing_engine(path, busy_timeout_s)
     try:
-        if in_transaction(engine, path, lambda connection: _stamp(connection, path)) != SCHEMA:
+        if not in_transaction(engine, path, lambda connection: _is_current(connection, path)):
             import alembic.command  # noqa: PLC0415, F401 - takes a while, so not while the database is locked
 
             in_transaction(engine, path, lambda connection: _upgrade(connection, path))
@@ -45,6 +45,15 @@ def sqlite_file(database_url: str) -> Path:
     if (path := sqlite_path(database_url)) is None:
         raise Unavailable("The database URL does not name a SQLite file; sqlite:///lockstep.db does.")
     return path
+
+
+def _is_current(connection: Connection, path: Path) -> bool:
+    """Tell whether a database has the current schema; if it has, see that it can be written."""
+    if _stamp(connection, path) != SCHEMA:
+        return False
+    # Of a file that may not be written, SQLite says so only when something is written.
+    connection.execute(update(table(_STAMP, column("version_num"))).values(version_num=SCHEMA))
+    return True
 
 
 def _upgrade(connection: Connection, path: Path) -> None:
