@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import settings
+
+# Tests share their processors with others: how long an example takes says nothing.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 Serve = Callable[[Any], AbstractAsyncContextManager[str]]
 
