@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies, published_facts
+from lockstep.dataservice.client import DataService
 from lockstep.dataservice.entities import ENTITIES, REPORTED
 from lockstep.dataservice.sample import SampleDataService, make_app
 
@@ -227,3 +228,20 @@ def test_a_wrong_set_or_list_is_refused_when_the_sample_is_made() -> None:
         SampleDataService(as_of="2024")
     with pytest.raises(ValueError, match="'participant' is no list of a data service"):
         SampleDataService(rows={"participant": []})
+
+
+def test_the_sample_can_turn_to_another_set_of_counts_while_it_serves(serve: Any) -> None:
+    """The same study, asked for twice, has the figures of two dates; a set that there is not is refused."""
+    app = make_app(as_of="cfde-2023-q3")
+
+    async def story() -> None:
+        async with serve(app) as url, DataService(url) as service:
+            before = await service.count("genomic-files", "SD_BHJXBDQK")
+            app.state.sample.turn_to("cfde-2023-q4")
+            after = await service.count("genomic-files", "SD_BHJXBDQK")
+            assert (before, after) == tuple(figure("genomic-files", "SD_BHJXBDQK", as_of) for as_of in AS_OF)
+            assert before != after
+            with pytest.raises(ValueError, match="no dated set of counts"):
+                app.state.sample.turn_to("yesterday")
+
+    asyncio.run(story())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def stored(folder: Path, study_id: str, entity: str) -> list[str]:
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Return what is in a folder, which may be on its way to being removed."""
+    return [Path(root) / name for root, _, names in os.walk(folder) for name in names]
 
 
 class Meddler:

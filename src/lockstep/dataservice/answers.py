@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 from urllib.parse import parse_qs, urljoin, urlsplit
 
+from lockstep.dataservice.patience import Unanswered
 from lockstep.protocol.ids import Prefix, is_id
 
 _OK: Final = 200
@@ -26,21 +27,12 @@ _MOST: Final = 10**12
 _CURSOR: Final = ("after", "after_uuid")
 
 
-class DataServiceError(Exception):
-    """The data service did not give what was asked of it.
-
-    Attributes:
-        url: the address that was asked.
-        fault: what went wrong, without the address, so that it can be shown in public.
-        transient: whether asking again may help.
-    """
-
-    transient = True
+class DataServiceError(Unanswered):
+    """The data service did not give what was asked of it; `url` is the address that was asked."""
 
     def __init__(self, url: str, fault: str) -> None:
-        super().__init__(f"data service at {url} {fault}")
+        super().__init__(f"data service at {url} {fault}", fault)
         self.url = url
-        self.fault = fault
 
 
 class NoAnswer(DataServiceError):
@@ -109,7 +101,7 @@ def envelope(status: int, headers: Mapping[str, str], body: bytes, url: str) -> 
     if status != _OK:
         raise Refused(url, f"answered {status}{_said(decoded, headers)}", status)
     if not isinstance(decoded, Mapping):
-        sent = _shown(headers.get("Content-Type", "no known format")) if decoded is None else "other JSON"
+        sent = shown(headers.get("Content-Type", "no known format")) if decoded is None else "other JSON"
         raise BadAnswer(url, f"sent {sent} instead of its JSON envelope")
     return decoded
 
@@ -133,10 +125,25 @@ def count(body: Mapping[str, Any], url: str) -> int | None:
         BadAnswer: there is no total, or it is no whole number of rows.
     """
     total = body.get("total", "")
-    if total is None or _is_count(total):
+    if total is None or is_count(total):
         return total
-    shown = f"the total {_shown(json.dumps(total))}" if "total" in body else "no total"
-    raise BadAnswer(url, f"answered with {shown}; a whole number from 0 to a trillion is a count")
+    raise BadAnswer(url, no_count(body))
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Tell whether a value can be the number of rows of something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def no_count(body: Mapping[str, Any]) -> str:
+    """Return the fault of an answer whose total is no count."""
+    stated = f"the total {shown(json.dumps(body['total']))}" if "total" in body else "no total"
+    return f"answered with {stated}; a whole number from 0 to a trillion is a count"
+
+
+def shown(text: str) -> str:
+    """Return a foreign text as one short line that can be encoded."""
+    return _clean(text)[:_SHOWN_CHARS]
 
 
 def page(body: Mapping[str, Any], asked: Asked, url: str) -> Page:
@@ -151,13 +158,13 @@ def page(body: Mapping[str, Any], asked: Asked, url: str) -> Page:
     if asked.study_id is not None:
         answered_for = _study_of_address(_link(body, "self"))
         if answered_for is not None and answered_for != asked.study_id:
-            raise BadAnswer(url, f"answered for another study: {_shown(answered_for)}")
+            raise BadAnswer(url, f"answered for another study: {shown(answered_for)}")
         for row in rows:
             owner = _last_part(_link(row, "study"))
             if owner is not None and owner != asked.study_id:
-                raise BadAnswer(url, f"sent {_shown(row['kf_id'])}, which belongs to {_shown(owner)}")
+                raise BadAnswer(url, f"sent {shown(row['kf_id'])}, which belongs to {shown(owner)}")
     total = body.get("total")
-    return Page(rows, total if _is_count(total) else None)
+    return Page(rows, total if is_count(total) else None)
 
 
 def next_cursor(body: Mapping[str, Any], asked: Asked, url: str) -> Mapping[str, str] | None:
@@ -171,13 +178,13 @@ def next_cursor(body: Mapping[str, Any], asked: Asked, url: str) -> Mapping[str,
         return None
     here, there = urlsplit(url), urlsplit(urljoin(url, link))
     if (there.scheme, there.netloc) != (here.scheme, here.netloc):
-        raise BadAnswer(url, f"names a next page on another host: {_shown(link)}")
+        raise BadAnswer(url, f"names a next page on another host: {shown(link)}")
     if _last_part(there.path) != asked.path or _study_of_address(link) not in {None, asked.study_id}:
-        raise BadAnswer(url, f"names a next page of something else: {_shown(link)}")
+        raise BadAnswer(url, f"names a next page of something else: {shown(link)}")
     parameters = parse_qs(there.query)
     cursor: dict[str, str] = {name: parameters[name][0] for name in _CURSOR if name in parameters}
     if not cursor:
-        raise BadAnswer(url, f"names a next page without a cursor: {_shown(link)}")
+        raise BadAnswer(url, f"names a next page without a cursor: {shown(link)}")
     return cursor
 
 
@@ -188,7 +195,7 @@ def study(row: Mapping[str, Any], url: str) -> Study:
         BadAnswer: its id is no id of a study.
     """
     if not is_id(row["kf_id"], Prefix.STUDY):
-        raise BadAnswer(url, f"lists {_shown(row['kf_id'])!r}, which is no id of a study")
+        raise BadAnswer(url, f"lists {shown(row['kf_id'])!r}, which is no id of a study")
     name = row.get("name")
     return Study(
         kf_id=row["kf_id"],
@@ -200,23 +207,14 @@ def study(row: Mapping[str, Any], url: str) -> Study:
 
 def _said(decoded: object, headers: Mapping[str, str]) -> str:
     if "Location" in headers:
-        return f", which points to {_shown(headers['Location'])}; give that address if it is right"
+        return f", which points to {shown(headers['Location'])}; give that address if it is right"
     status = decoded.get("_status") if isinstance(decoded, Mapping) else None
     message = status.get("message") if isinstance(status, Mapping) else None
-    return f": {_shown(message)}" if isinstance(message, str) else ""
-
-
-def _shown(text: str) -> str:
-    """Return a foreign text as one short line that can be encoded."""
-    return _clean(text)[:_SHOWN_CHARS]
+    return f": {shown(message)}" if isinstance(message, str) else ""
 
 
 def _clean(text: str) -> str:
     return " ".join(text.replace("\0", " ").split()).encode("utf-8", "replace").decode("utf-8")
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _has_id(row: Mapping[str, Any]) -> bool:

@@ -5,36 +5,33 @@ not:
 
 * Every page. A page's `next` link forgets the limit and all filters except the study, so only the cursor is taken
   from it, and each request is put together anew from what the caller asked for. No state is shared between requests.
-* Limits on everything: seconds per answer, bytes per answer, pages per list, requests at the same time.
+* Limits on everything: the pages of a list here; seconds, bytes and requests at the same time in `web`.
 
 What an answer has to look like is told in `answers`. Nothing is asked twice in here. Whether it is worth asking again
 is the caller's decision, and `transient` on each error helps with it.
 """
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
-
-from lockstep import __version__
 from lockstep.dataservice import answers
 from lockstep.dataservice.answers import Asked, BadAnswer, DataServiceError, NoAnswer, Page, Refused, Study
 from lockstep.dataservice.entities import STUDIES
+from lockstep.dataservice.web import ANSWER_LIMIT_BYTES, CONNECTIONS, TIMEOUT_S, Silence, TooMuch, Web
 
-__all__ = ["BadAnswer", "DataService", "DataServiceError", "NoAnswer", "Page", "Refused", "Study"]
-
-TIMEOUT_S: Final = 15.0
-"""How long one answer may take. The real service counts large lists within a few seconds."""
-
-CONNECTIONS: Final = 16
-"""Requests at the same time: quick for the reader, and bearable for a service that others use too."""
-
-ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
-"""The longest answer that is read. A page of 1000 full rows is about a tenth of it."""
+__all__ = [
+    "CONNECTIONS",
+    "TIMEOUT_S",
+    "BadAnswer",
+    "DataService",
+    "DataServiceError",
+    "NoAnswer",
+    "Page",
+    "Refused",
+    "Study",
+]
 
 PAGE_SIZE: Final = 100
 """Rows asked for at a time: what clients in the field ask for, and the real service answers within its patience."""
@@ -68,28 +65,22 @@ class DataService:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise ValueError(f"{url!r} is no address of a data service; https://data.example.org would be one")
         self.url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._connections = connections
         self._page_size = page_size
-        self._answer_limit_bytes = answer_limit_bytes
-        self._session: aiohttp.ClientSession | None = None
+        self._web = Web(
+            {"Accept": "application/json"},
+            timeout_s=timeout_s,
+            connections=connections,
+            answer_limit_bytes=answer_limit_bytes,
+        )
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"Accept": "application/json", "User-Agent": f"Lockstep/{__version__}"},
-        )
-        # Waiting for a free connection is our own doing: it happens here, outside the service's time-out.
-        self._free = asyncio.Semaphore(self._connections)
+        await self._web.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._web.__aexit__(kind, error, trace)
 
     async def studies(self) -> AsyncIterator[Study]:
         """Yield every study, hidden ones too, over all pages.
@@ -160,32 +151,14 @@ class DataService:
         return f"{address}?{urlencode(parameters)}" if parameters else address
 
     async def _get(self, url: str) -> Mapping[str, Any]:
-        if self._session is None:
-            raise RuntimeError("open the data service first: async with DataService(url) as service")
-        async with self._free:
-            try:
-                async with self._session.get(url, allow_redirects=False) as response:
-                    body = await self._body(response, url)
-            except TimeoutError as error:
-                raise NoAnswer(url, f"did not answer within {self._timeout_s:g} s") from error
-            except (aiohttp.ClientError, OSError) as error:
-                raise NoAnswer(url, f"did not answer: {_cause(error)}") from error
-        return answers.envelope(response.status, response.headers, body, url)
-
-    async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
-        body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > self._answer_limit_bytes:
-                raise BadAnswer(url, f"sent more than {self._answer_limit_bytes} bytes")
-        return bytes(body)
+        try:
+            answer = await self._web.get(url)
+        except TooMuch as error:
+            raise BadAnswer(url, error.fault) from error
+        except Silence as error:
+            raise NoAnswer(url, error.fault) from error
+        return answers.envelope(answer.status, answer.headers, answer.body, url)
 
 
 def _of_study(path: str, study_id: str) -> Asked:
     return Asked(path, {"study_id": study_id, "visible": "true"})
-
-
-def _cause(error: Exception) -> str:
-    """Return why there was no answer, in the system's words where it has any, and without addresses."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number is not None and number > 0 else type(error).__name__

@@ -1,6 +1,6 @@
-"""How often a data service is asked again when it gave no usable answer, and after which pauses.
+"""How often a source of data is asked again when it gave no usable answer, and after which pauses.
 
-The client asks once. Whoever has a release to bring home asks again: the reports for a count, the snapshot for a list.
+A client asks once. Whoever has a release to bring home asks again: the reports for a count, the snapshot for a list.
 """
 
 import asyncio
@@ -9,9 +9,22 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
-from lockstep.dataservice.answers import DataServiceError
-
 T = TypeVar("T")
+
+
+class Unanswered(Exception):
+    """A source did not give what was asked of it.
+
+    Attributes:
+        fault: what went wrong, without any address, so that it can be shown in public.
+        transient: whether asking again may help.
+    """
+
+    transient = True
+
+    def __init__(self, sentence: str, fault: str) -> None:
+        super().__init__(sentence)
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +42,12 @@ class Patience:
         """Return what is asked for, as soon as it comes.
 
         Raises:
-            DataServiceError: the last attempt failed, or one failed in a way that another would not mend.
+            Unanswered: the last attempt failed, or one failed in a way that another would not mend.
         """
         for attempt in count(1):
             try:
                 return await ask()
-            except DataServiceError as error:
+            except Unanswered as error:
                 if attempt >= self.attempts or not error.transient:
                     raise
             await asyncio.sleep(self.pause_s * 2 ** (attempt - 1))

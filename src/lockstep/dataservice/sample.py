@@ -54,6 +54,14 @@ class SampleDataService:
             self._rows[path] = list(given)
         self._studies = {str(study["kf_id"]) for study in self._rows[STUDIES]}
 
+    def turn_to(self, as_of: str) -> None:
+        """Answer with the figures of another dated set from now on.
+
+        Raises:
+            ValueError: there is no such set.
+        """
+        self.as_of = check_as_of(as_of)
+
     def page(self, path: str, query: Query) -> Page:
         """Return the page of a list that a query asks for."""
         if path in self._rows:
@@ -73,7 +81,7 @@ class SampleDataService:
 
 
 def make_app(*, as_of: str = LATEST, rows: Mapping[str, Iterable[Row]] | None = None) -> Starlette:
-    """Make the application; the arguments are those of `SampleDataService`."""
+    """Make the application; the arguments are those of `SampleDataService`, which is kept in its `state.sample`."""
     service = SampleDataService(as_of=as_of, rows=rows)
 
     async def status(_: Request) -> JSONResponse:
@@ -101,10 +109,12 @@ def make_app(*, as_of: str = LATEST, rows: Mapping[str, Iterable[Row]] | None = 
         for path, endpoint in (("/status", status), ("/{path}", many), ("/{path}/{kf_id}", one))
         for slash in ("", "/")
     ]
-    return Starlette(
+    app = Starlette(
         routes=[Route("/", status), *routes],
         exception_handlers={HTTPException: _refuse, BadFilter: _refuse_filter},
     )
+    app.state.sample = service
+    return app
 
 
 def run(host: str = "127.0.0.1", port: int = DEFAULT_PORT, as_of: str = LATEST) -> None:
