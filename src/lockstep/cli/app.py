@@ -1,0 +1,56 @@
+"""The tree of commands, and what holds for all of them."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from lockstep.cli import events, releases, servers, services, studies, task_services
+from lockstep.cli.options import DEFAULT_SERVER, SERVER_VARIABLE, example
+
+app = typer.Typer(
+    name="lockstep",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=example(
+        "lockstep demo                       see a release go all the way",
+        "lockstep serve                      run the coordinator",
+        "lockstep release start --help       start a release on it",
+    ),
+)
+for group in (servers, task_services, services, studies, releases, events):
+    app.add_typer(group.app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from lockstep import __version__
+
+        print(f"lockstep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lockstep(
+    *,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help=f"The coordinator that client commands speak to; LOCKSTEP_SERVER or {DEFAULT_SERVER} without it.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Bring the services of a data commons in step: every release is staged, reviewed and published on all of them.
+
+    Exit codes: 0 fine, 1 refused or failed, 2 wrong use, 3 no coordinator reachable, 124 timed out.
+    """
+    del version
+    if server is not None:
+        os.environ[SERVER_VARIABLE] = server

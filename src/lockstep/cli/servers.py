@@ -1,0 +1,120 @@
+"""`lockstep demo`, `serve` and `migrate`: the commands that bring a coordinator into being."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lockstep.cli.endings import Refused, WrongUse
+from lockstep.cli.options import example
+
+if TYPE_CHECKING:
+    from lockstep.coordinator.settings import Settings
+
+app = typer.Typer()
+
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="LOCKSTEP_DATABASE_URL, or sqlite:///lockstep.db without it."),
+]
+
+
+@app.command("demo", epilog=example("lockstep demo", "lockstep demo --exit --any-ports"))
+def run_demo(
+    *,
+    leave: Annotated[bool, typer.Option("--exit", help="End when the release is published.")] = False,
+    any_ports: Annotated[bool, typer.Option("--any-ports", help="Take any ports that are free.")] = False,
+    port_base: Annotated[
+        int | None, typer.Option("--port-base", metavar="N", help="Take five ports in a row from this one on.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="PATH", help="An empty folder to keep everything in; temporary without it."),
+    ] = None,
+    pace: Annotated[
+        float,
+        typer.Option(
+            "--pace",
+            metavar="SECONDS",
+            min=0,
+            max=10,
+            help="What the sample data service takes for each answer, so that there is work to be seen.",
+        ),
+    ] = 0.2,
+) -> None:
+    """See the whole system take a release of five real studies all the way, live.
+
+    It runs a coordinator, a data service with real studies and three task services on this machine, and needs nothing
+    else: ports 5000, 5020, 5100, 8282 and 8383, or others (--any-ports). At the end it stays up for the browser until
+    Ctrl-C.
+    """
+    from lockstep.cli.premises import premises
+
+    with premises(base=port_base, any_ports=any_ports, folder=folder) as place:
+        from lockstep.cli.demo import demo
+
+        demo(place, pace_s=pace, leave=leave)
+
+
+@app.command(
+    "serve",
+    epilog=example("lockstep serve", "LOCKSTEP_DATASERVICE_URL=https://data.example.org lockstep serve --port 8000"),
+)
+def run_serve(
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="LOCKSTEP_HOST, or 127.0.0.1 without it.")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", metavar="N", help="LOCKSTEP_PORT, or 5000 without it.")] = None,
+    database: Database = None,
+    dataservice: Annotated[
+        str | None, typer.Option("--dataservice", metavar="URL", help="LOCKSTEP_DATASERVICE_URL, or none without it.")
+    ] = None,
+) -> None:
+    """Run the coordinator, until Ctrl-C.
+
+    It needs nothing to begin with. Settings are environment variables LOCKSTEP_…, also in a file .env; the options
+    here are the most common ones and come before those.
+    """
+    settings = _settings(host=host, port=port, database_url=database, dataservice_url=dataservice)
+
+    from lockstep.coordinator.bootstrap import CannotStart, Running, run, serve
+    from lockstep.coordinator.logs import set_up_logs
+
+    def ready(coordinator: Running) -> None:
+        print(f"Lockstep answers at {coordinator.url}; Ctrl-C ends it.")
+
+    set_up_logs()
+    try:
+        run(serve(settings, ready))
+    except CannotStart as error:
+        raise Refused(str(error)) from None
+
+
+@app.command("migrate", epilog=example("lockstep migrate --database sqlite:////var/lib/lockstep/lockstep.db"))
+def run_migrate(database: Database = None) -> None:
+    """Bring the database to the schema of this version.
+
+    `lockstep serve` does it by itself; this is for those who want to do it before. No coordinator may be at work on the
+    database.
+    """
+    url = _settings(database_url=database).database_url
+
+    from lockstep.coordinator.core.errors import Unavailable
+    from lockstep.coordinator.store.alone import sqlite_alone
+    from lockstep.coordinator.store.migrating import migrate, sqlite_file
+
+    try:
+        with sqlite_alone(sqlite_file(url)):
+            migrate(url)
+    except Unavailable as error:
+        raise Refused(str(error)) from None
+    print(f"The database {url} has the schema of this version.")
+
+
+def _settings(**chosen: str | int | None) -> "Settings":
+    from lockstep.coordinator.settings import WrongSetting, read_settings
+
+    try:
+        return read_settings(**{name: value for name, value in chosen.items() if value is not None})
+    except WrongSetting as error:
+        raise WrongUse(str(error)) from None

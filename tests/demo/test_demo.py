@@ -1,0 +1,176 @@
+"""`lockstep demo` as a stranger runs it: to the published release, to its end, and to whatever keeps it from either."""
+
+import asyncio
+import re
+import signal
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lockstep.dataservice.catalogue import LATEST, figure, five_demo_studies
+from lockstep.dataservice.entities import REPORTED
+from tests.cli.stage import Running, at_terminal, lockstep, started
+
+SERVICES = ("reference task", "release reports", "snapshot task")
+SERVERS = ("coordinator", "sample data service", *SERVICES)
+END_LIMIT_S = 5.0
+"""Longer than the three seconds that are promised: the machine that tests is busy with others."""
+
+
+def _facts(out: str) -> dict[str, str]:
+    """Return what the demo said at its beginning: where its servers are, and its folder."""
+    return dict(re.findall(rf"^({'|'.join(SERVERS)}|files and log)\t(.+)$", out, re.MULTILINE))
+
+
+def test_the_demo_takes_five_real_studies_to_a_published_version(tmp_path: Path) -> None:
+    """All three services take part, the report shows the published counts, and what nobody published is unknown."""
+    folder = tmp_path / "kept"
+    ended = asyncio.run(lockstep("demo", "--exit", "--any-ports", "--pace", "0.01", "--folder", str(folder)))
+    assert (ended.code, ended.err) == (0, "")
+    assert set(SERVERS) < _facts(ended.out).keys()
+    published = r"^5\. Release (RE_\w+) is public on every service, as version 0\.1\.0\.$"
+    told = re.search(published, ended.out, re.MULTILINE)
+    assert told is not None
+    studies = five_demo_studies()
+    for study in studies:
+        assert [study["kf_id"], study["name"]] in ended.lines
+    events = [line for line in ended.lines if len(line) == 3 and " changed from " in line[2]]
+    assert len(events) == len({message for _, _, message in events})
+    for service in SERVICES:
+        states = [message.rpartition(" ")[2] for _, who, message in events if who == service]
+        assert states == ["pending", "running", "staged", "publishing", "published"]
+    for entity in REPORTED:
+        counts = [figure(entity, study["kf_id"], LATEST) for study in studies]
+        row = next(line for line in ended.lines if line[0] == entity.replace("-", " "))
+        assert [*map(_shown, counts), _total(counts)] == row[1:]
+    files = {path.stem for path in (folder / "reference/public" / told[1]).iterdir()}
+    assert {study["kf_id"] for study in studies} == files
+    assert (folder / "snapshot/public" / told[1] / "snapshot.json").exists()
+
+
+def _shown(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
+
+
+def _total(counts: list[int | None]) -> str:
+    known = [count for count in counts if count is not None]
+    at_least = "at least " if 0 < len(known) < len(counts) else ""
+    return at_least + _shown(sum(known) if known else None)
+
+
+def _is_there(folder: str) -> bool:
+    return Path(folder).exists()
+
+
+async def _over(running: Running, wish: signal.Signals) -> None:
+    """Ask a demo to end, and see that it does: soon, well, and without a trace."""
+    folder = _facts(running.out)["files and log"]
+    assert _is_there(folder)
+    began = time.monotonic()
+    running.process.send_signal(wish)
+    ended = await running.ended()
+    assert (ended.code, ended.err) == (0, "")
+    assert time.monotonic() - began < END_LIMIT_S
+    assert not _is_there(folder)
+
+
+def test_the_demo_stays_up_until_it_is_asked_to_end(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with started("demo", "--any-ports", "--pace", "0", folder=tmp_path) as running:
+            await running.says("Everything stays up until Ctrl-C.")
+            facts = _facts(running.out)
+            async with httpx.AsyncClient() as web:
+                for server in SERVERS:
+                    assert (await web.get(f"{facts[server]}/status")).status_code == 200
+                releases = (await web.get(f"{facts['coordinator']}/releases")).json()
+            assert [(row["state"], row["version"]) for row in releases["results"]] == [("published", "0.1.0")]
+            await _over(running, signal.SIGINT)
+
+    asyncio.run(go())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_can_be_ended_in_the_middle_of_the_work() -> None:
+    async def go() -> None:
+        async with started("demo", "--any-ports", "--pace", "1") as running:
+            await running.says("changed from pending to running")
+            await _over(running, signal.SIGTERM)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("answer", "end"), [("\n", "as version 0.1.0."), ("n\n", "from canceling to canceled")])
+def test_a_person_at_the_terminal_decides(answer: str, end: str) -> None:
+    async def go() -> None:
+        async with at_terminal("demo", "--any-ports", "--pace", "0.01") as shown:
+            await shown.says("Publish it? [Y/n]")
+            assert "TOTAL" in shown.out
+            assert "100 %" in shown.out
+            shown.type(answer)
+            await shown.says("Everything stays up until Ctrl-C.")
+            assert end in re.sub(r"\s+", " ", shown.out)
+            shown.process.send_signal(signal.SIGINT)
+            assert await shown.ended() == 0
+
+    asyncio.run(go())
+
+
+def _ports_in_a_row() -> tuple[int, socket.socket]:
+    """Return the first of five ports, the third of which is taken by the socket."""
+    while True:
+        listener = socket.create_server(("127.0.0.1", 0))
+        base = listener.getsockname()[1] - 2
+        with suppress(OSError):
+            for port in (base, base + 1):
+                socket.create_server(("127.0.0.1", port)).close()
+            return base, listener
+        listener.close()
+
+
+def test_a_port_that_is_taken_is_named_with_a_way_out() -> None:
+    base, listener = _ports_in_a_row()
+    with listener:
+        ended = asyncio.run(lockstep("demo", "--exit", "--port-base", str(base)))
+    sentence = (
+        f"The reference task cannot start. Port {base + 2} on 127.0.0.1 is taken by another program: "
+        "end that program, or let the demo take others with --any-ports or --port-base.\n"
+    )
+    assert (1, "", sentence) == (ended.code, ended.out, ended.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (
+            ["--port-base", "6000", "--any-ports"],
+            2,
+            "--port-base and --any-ports exclude each other; give one of them.",
+        ),
+        (["--port-base", "65533"], 2, "--port-base 65533 leaves no room for 5 ports; 6000 would."),
+        (["--any-ports", "--folder", "."], 1, "The folder . is not empty;"),
+        (["--any-ports", "--folder", "full/inside"], 1, "The folder full/inside cannot be used (Not a directory);"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(arguments: list[str], code: int, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("a file")
+    ended = asyncio.run(lockstep("demo", "--exit", *arguments, folder=tmp_path))
+    assert (code, "", 1) == (ended.code, ended.out, ended.err.count("\n"))
+    assert ended.err.startswith(sentence)
+
+
+def test_a_demo_that_cannot_go_on_says_why() -> None:
+    """The data service takes longer for an answer than the coordinator waits for one."""
+    ended = asyncio.run(lockstep("demo", "--any-ports", "--pace", "2", LOCKSTEP_REQUEST_TIMEOUT="0.5"))
+    assert ended.code == 1
+    assert re.fullmatch(r"The studies could not be read: .* did not answer within 0\.5 s\n", ended.err)
+    assert not _is_there(_facts(ended.out)["files and log"])
+
+
+def test_a_wrong_setting_stops_the_demo() -> None:
+    ended = asyncio.run(lockstep("demo", "--any-ports", LOCKSTEP_ATTEMPTS="none"))
+    sentence = "LOCKSTEP_ATTEMPTS is 'none'; it must be a whole number from 1 to 1000, such as 3.\n"
+    assert (2, "", sentence) == (ended.code, ended.out, ended.err)
