@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from lockstep.dataservice.catalogue import figure, five_demo_studies
 from lockstep.dataservice.entities import REPORTED
 from lockstep.dataservice.patience import Patience
 from lockstep.dataservice.sample import make_app
-from lockstep.reports.service import make_service, run
+from lockstep.reports.deployment import run
+from lockstep.reports.service import make_service
 
 FIVE = [study["kf_id"] for study in five_demo_studies()]
 STUDY = FIVE[0]
@@ -102,6 +104,8 @@ def test_a_release_of_real_studies_is_counted_and_published(play: Any) -> None:
         _, final = await reports.get(f"/reports/releases/{RELEASE}")
         rows = [final, *final["study_summaries"].values()]
         assert [(row["state"], row["version"], row["task_id"]) for row in rows] == [("published", "0.1.0", TASK)] * 6
+        assert {row["published_at"] for row in rows} == {final["published_at"]}
+        assert datetime.fromisoformat(final["published_at"]) >= datetime.fromisoformat(final["created_at"])
 
     play(story)
 
@@ -231,6 +235,32 @@ def test_a_count_that_fails_once_is_asked_for_again(play: Any) -> None:
     play(story, Meddler(make_app(rows=EVERYTHING), first_fails))
 
 
+def test_a_data_service_that_is_slow_or_gone_leaves_every_count_unknown(serve: Any, tmp_path: Path) -> None:
+    """Each says why, and nothing is staged."""
+    is_over = asyncio.Event()
+
+    async def slow(_path: str, _times: int) -> Response | None:
+        await is_over.wait()
+        return None
+
+    async def reason(url: str, folder: Path) -> set[str]:
+        service = make_service(dataservice_url=url, coordinator_url="", folder=folder, timeout_s=0.05, patience=BRISK)
+        async with serve(service) as served, spoken_to(served) as reports:
+            await reports.start(STUDY)
+            await reports.until("failed")
+            _, report = await reports.get(f"/reports/{RELEASE}")
+            assert (report["state"], set(report["unknown"])) == ("failed", set(REPORTED))
+            return set(report["study_summaries"][STUDY]["unknown"].values())
+
+    async def story() -> None:
+        async with serve(Meddler(make_app(), slow)) as url:
+            assert await reason(url, tmp_path / "slow") == {"the data service did not answer within 0.05 s"}
+            is_over.set()
+        assert await reason(url, tmp_path / "gone") == {"the data service did not answer: Connection refused"}
+
+    asyncio.run(story())
+
+
 def test_a_service_registered_twice_reports_once(play: Any) -> None:
     """The second task of the same release fails in words, and the first one's report stays as it is."""
 
@@ -327,7 +357,8 @@ def test_killed_while_counting_and_while_publishing_the_report_ends_right(serve:
     async def story() -> None:
         coordinator, dataservice = PlayedCoordinator(), Meddler(make_app(), hold)
         async with serve(coordinator.app) as coordinator.url, serve(dataservice) as dataservice_url:
-            settings = {"dataservice_url": dataservice_url, "coordinator_url": coordinator.url, "folder": str(tmp_path)}
+            settings = {"dataservice_url": dataservice_url, "coordinator_url": coordinator.url}
+            settings["reports_folder"] = str(tmp_path)
             async with killable(run.__module__, **settings) as process, spoken_to(process.url) as reports:
                 await reports.start(*FIVE)
                 await reached.wait()

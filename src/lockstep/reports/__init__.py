@@ -2,9 +2,11 @@
 
 * `counting`: what a count is, known or unknown, and what counts add up to; pure;
 * `report`: the rows of a report;
-* `sources`: where counts come from, behind a port; so far, a data service;
-* `store`, `sqlite_store`: where reports are kept, behind a port;
+* `sources`, `fhir`: where counts come from, behind a port;
+* `store`, `sqlite_store`, `dynamodb`: where reports are kept, behind a port;
 * `life`: what happens on start, publish and cancel;
-* `api`: the addresses at which reports are read;
-* `service`: all of it put together, and `run`.
+* `api`, `shapes`, `accept`: the addresses at which reports are read, and in which form;
+* `diff`, `baseline`, `diff_texts`: what changes with a release, against what is public or another release;
+* `service`: all of it put together;
+* `settings`, `deployment`: the same from the environment, for the command line.
 """

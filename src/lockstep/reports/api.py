@@ -1,114 +1,133 @@
 """The addresses at which reports are read. They are public, and pages from anywhere may read them.
 
-    GET /reports/releases/{release}       a release, with the rows of its studies by study id
-    GET /reports/{release}                the same, as the first description of the service has it
-    GET /reports/{release}/{study}        the row of one study in one release
-    GET /reports/studies/{study}?state=   the rows of one study, the newest release first
+    GET /reports/releases/{release}                a release, with the rows of its studies by study id
+    GET /reports/{release}                         the same, as the first description of the service has it
+    GET /reports/{release}/{study}                 the row of one study in one release
+    GET /reports/studies/{study}?state=            the rows of one study, the newest release first
+    GET /reports/studies/{study}/history           the same, page by page: ?limit=, and ?after= as `next` has it
+    GET /reports/releases/{release}/diff?against=  what changes with a release, as JSON, CSV or Markdown
 
-A row holds a number per entity, as its readers in the field expect. An entity whose count is unknown has no number;
-`unknown` then names it and says why. In the row of a release, `at_least` tells that some number is a lower bound or
-missing, and `unknown` which ones. Every error is `{"message": sentence}`.
+Every error is `{"message": sentence}`. The functions are plain ones, which the server runs in threads: a store may
+take its time, and delays nobody else.
 """
 
-from collections.abc import Mapping
+import re
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, cast
+from itertools import islice
+from typing import Final, cast
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from lockstep.dataservice.entities import REPORTED
-from lockstep.reports.counting import NOT_COUNTED, Known
-from lockstep.reports.report import Heading, ReleaseSummary, Report, ReportState, StudySummary
-from lockstep.reports.store import ReportStore
+from lockstep.reports.accept import choose
+from lockstep.reports.baseline import NoReport, NotCounted, counted_report, one_release, what_is_public
+from lockstep.reports.diff import THRESHOLD_PERCENT, compare
+from lockstep.reports.diff_texts import diff_to_csv, diff_to_json, diff_to_markdown
+from lockstep.reports.report import ReportState
+from lockstep.reports.shapes import report_to_json, study_to_json
+from lockstep.reports.store import Place, ReportStore, rows_of_study
 from lockstep.taskkit import StoreUnavailable
 
+MOST_ROWS: Final = 1000
+"""The most releases of one study that are looked at without paging, the newest ones."""
+
+PAGE_SIZE: Final = 50
+LARGEST_PAGE: Final = 100
+
 _RETRY_AFTER_S: Final = 5
+_FORMATS: Final = ("application/json", "text/csv", "text/markdown")
 
 
-def reports_route(store: ReportStore) -> Mount:
+def reports_route(store: ReportStore, *, threshold_percent: float = THRESHOLD_PERCENT) -> Mount:
     """Make the route under which all of the addresses lie."""
-
-    def release(request: Request) -> JSONResponse:
-        release_id = request.path_params["release_id"]
-        report = store.report(release_id)
-        if report is None:
-            raise HTTPException(404, f"could not find a report for release {release_id}")
-        return JSONResponse(report_to_json(report))
-
-    def study(request: Request) -> JSONResponse:
-        release_id, study_id = request.path_params["release_id"], request.path_params["study_id"]
-        summary = store.study(release_id, study_id)
-        if summary is None:
-            raise HTTPException(404, f"could not find study report for release {release_id} and study id {study_id}")
-        return JSONResponse(study_to_json(summary))
-
-    def studies(request: Request) -> JSONResponse:
-        study_id = request.path_params["study_id"]
-        found = store.of_study(study_id, _state(request))
-        if not found:
-            raise HTTPException(404, f"could not find a report for study {study_id}")
-        return JSONResponse({"releases": [{row.heading.release_id: study_to_json(row) for row in found}]})
-
+    reading = _Reading(store, threshold_percent)
     app = Starlette(
         routes=[
-            Route("/releases/{release_id}", release),
-            Route("/studies/{study_id}", studies),
-            Route("/{release_id}", release),
-            Route("/{release_id}/{study_id}", study),
+            Route("/releases/{release_id}", reading.release),
+            Route("/releases/{release_id}/diff", reading.diff),
+            Route("/studies/{study_id}", reading.studies),
+            Route("/studies/{study_id}/history", reading.history),
+            Route("/{release_id}", reading.release),
+            Route("/{release_id}/{study_id}", reading.study),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["authorization"])],
-        exception_handlers={HTTPException: _http_error, StoreUnavailable: _unavailable},
+        exception_handlers={
+            HTTPException: _http_error,
+            NoReport: _not_found,
+            NotCounted: _conflict,
+            StoreUnavailable: _unavailable,
+        },
     )
     return Mount("/reports", app=app)
 
 
-def report_to_json(report: Report) -> dict[str, Any]:
-    """Return a release's row with the rows of its studies."""
-    studies = {summary.study_id: study_to_json(summary) for summary in report.studies}
-    return {**release_to_json(report.summary), "study_summaries": studies}
+class _Reading:
+    """What is behind the addresses."""
+
+    def __init__(self, store: ReportStore, threshold_percent: float) -> None:
+        self._store = store
+        self._threshold_percent = threshold_percent
+
+    def release(self, request: Request) -> Response:
+        release_id = request.path_params["release_id"]
+        report = self._store.report(release_id)
+        if report is None:
+            raise NoReport(release_id)
+        return JSONResponse(report_to_json(report))
+
+    def study(self, request: Request) -> Response:
+        release_id, study_id = request.path_params["release_id"], request.path_params["study_id"]
+        summary = self._store.study(release_id, study_id)
+        if summary is None:
+            raise HTTPException(404, f"could not find study report for release {release_id} and study id {study_id}")
+        return JSONResponse(study_to_json(summary))
+
+    def studies(self, request: Request) -> Response:
+        study_id, state = request.path_params["study_id"], _state(request)
+        rows = islice(rows_of_study(self._store, study_id), MOST_ROWS)
+        found = {row.heading.release_id: study_to_json(row) for row in rows if state in {None, row.heading.state}}
+        if not found:
+            raise _no_report_of(study_id)
+        return JSONResponse({"releases": [found]})
+
+    def history(self, request: Request) -> Response:
+        study_id, limit = request.path_params["study_id"], _limit(request)
+        page = self._store.history(study_id, limit, _place(request))
+        if not page.rows and page.end is None and "after" not in request.query_params:
+            raise _no_report_of(study_id)
+        following = None
+        if page.end is not None:
+            after = f"{page.end.created_at.isoformat(timespec='microseconds')}~{page.end.release_id}"
+            following = f"{request.url.path}?{urlencode({'after': after, 'limit': limit})}"
+        return JSONResponse(
+            {"study_id": study_id, "releases": [study_to_json(row) for row in page.rows], "next": following}
+        )
+
+    def diff(self, request: Request) -> Response:
+        wanted = choose(request.headers.get("accept", ""), _FORMATS)
+        if wanted is None:
+            raise HTTPException(406, f"what changes with a release can be sent as {', '.join(_FORMATS)}")
+        report = counted_report(self._store, request.path_params["release_id"])
+        against = request.query_params.get("against")
+        baseline = one_release(counted_report(self._store, against)) if against else what_is_public(self._store, report)
+        diff = compare(report, baseline, threshold_percent=self._threshold_percent)
+        headers = {"Vary": "Accept"}
+        if wanted == "text/csv":
+            return Response(diff_to_csv(diff), media_type="text/csv; header=present", headers=headers)
+        if wanted == "text/markdown":
+            return Response(diff_to_markdown(diff), media_type=wanted, headers=headers)
+        return JSONResponse(diff_to_json(diff), headers=headers)
 
 
-def release_to_json(summary: ReleaseSummary) -> dict[str, Any]:
-    """Return a release's row."""
-    numbers = {entity: total.number for entity, total in summary.totals.items() if total.number is not None}
-    unknown = {entity: total.gap for entity, total in summary.totals.items() if total.gap is not None}
-    return {
-        **_heading_to_json(summary.heading),
-        "studies": summary.studies,
-        **numbers,
-        "unknown": unknown,
-        "at_least": bool(unknown),
-    }
-
-
-def study_to_json(summary: StudySummary) -> dict[str, Any]:
-    """Return a study's row."""
-    counts = summary.counts
-    known = {entity: count for entity, count in counts.items() if isinstance(count, Known)}
-    unknown = {entity: getattr(counts.get(entity), "reason", NOT_COUNTED) for entity in REPORTED if entity not in known}
-    return {
-        **_heading_to_json(summary.heading),
-        "study_id": summary.study_id,
-        **{entity: count.number for entity, count in known.items()},
-        "unknown": unknown,
-        "sources": {entity: count.source for entity, count in known.items()},
-    }
-
-
-def _heading_to_json(heading: Heading) -> Mapping[str, Any]:
-    return {
-        "release_id": heading.release_id,
-        "task_id": heading.task_id,
-        "version": heading.version,
-        "state": heading.state.value,
-        "created_at": heading.created_at.isoformat(timespec="microseconds"),
-    }
+def _no_report_of(study_id: str) -> HTTPException:
+    return HTTPException(404, f"could not find a report for study {study_id}")
 
 
 def _state(request: Request) -> ReportState | None:
@@ -119,6 +138,28 @@ def _state(request: Request) -> ReportState | None:
         raise HTTPException(400, f"state must be one of {', '.join(ReportState)}") from None
 
 
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(PAGE_SIZE))
+    limit = int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise HTTPException(400, f"limit must be a whole number from 1 to {LARGEST_PAGE}")
+    return limit
+
+
+def _place(request: Request) -> Place | None:
+    text = request.query_params.get("after")
+    if text is None:
+        return None
+    created_at, _, release_id = text.partition("~")
+    try:
+        moment = datetime.fromisoformat(created_at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or not release_id:
+        raise HTTPException(400, "after must be what the `next` of an earlier page had there")
+    return Place(moment, release_id)
+
+
 async def _http_error(request: Request, raised: Exception) -> JSONResponse:
     error = cast("HTTPException", raised)
     sentence = error.detail
@@ -127,6 +168,14 @@ async def _http_error(request: Request, raised: Exception) -> JSONResponse:
     elif sentence == HTTPStatus.NOT_FOUND.phrase:
         sentence = "there is no report at this address"
     return JSONResponse({"message": sentence}, error.status_code, error.headers)
+
+
+async def _not_found(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"message": str(error)}, 404)
+
+
+async def _conflict(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"message": str(error)}, 409, {"Retry-After": str(_RETRY_AFTER_S)})
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:

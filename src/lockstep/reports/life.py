@@ -2,7 +2,8 @@
 
 The task kit calls these, one thread per task, and may call each of them twice: after the process was killed, the work
 begins again. Every write names the mark that was seen, so whatever came between (a cancel, most likely) wins, and what
-is too late changes nothing.
+is too late changes nothing. A store blocks while it writes, and may: the thread and its event loop are the task's own,
+and a cancel that found a write half done could not tell what to undo.
 
     start    → running    from nothing; from running or failed, if it is ours; from what another task gave up
     counted  → staged     from running, with all counts
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from lockstep.dataservice.answers import shown
 from lockstep.reports.counting import StudyCounts, failures
-from lockstep.reports.report import Heading, Mark, Report, ReportState
-from lockstep.reports.sources import OpenSource, count_all
+from lockstep.reports.report import Heading, Mark, Publication, Report, ReportState
+from lockstep.reports.sources import OpenSource, Release, count_all
 from lockstep.reports.store import ReportStore
 from lockstep.taskkit import CoordinatorError, Task
 
@@ -42,7 +44,7 @@ class ReportLife:
 
     Attributes:
         store: where reports are kept.
-        open_source: opens the source of counts.
+        open_source: opens the source of counts for a release.
         connections: counts that are asked for at the same time.
         fail_on_unknown: whether a count that could not be had fails the task; if not, the report says so and goes on.
         now: the time, with its zone.
@@ -65,12 +67,12 @@ class ReportLife:
         seen = self._seen(task)
         if seen is not None and seen.task_id == task.id and seen.state in {ReportState.STAGED, ReportState.PUBLISHED}:
             return
-        version = await _candidate_version(task)
-        heading = Heading(task.release_id, task.id, version, ReportState.RUNNING, self.now())
+        release = await _release(task)
+        heading = Heading(task.release_id, task.id, _version(release), ReportState.RUNNING, self.now())
         running = Mark(task.id, ReportState.RUNNING)
         self._write(Report.of(heading, {study_id: {} for study_id in studies}), seen)
         try:
-            async with self.open_source() as source:
+            async with self.open_source(release) as source:
                 counts = await count_all(source, studies, connections=self.connections, on_count=task.progress)
         except Exception:
             self.store.move(task.release_id, running, ReportState.FAILED)
@@ -88,12 +90,14 @@ class ReportLife:
         seen = self.store.mark(task.release_id)
         if seen is None or seen.task_id != task.id or seen.state in {ReportState.RUNNING, ReportState.CANCELED}:
             raise ReportError(f"there is no staged report of release {task.release_id} that could be published")
+        if seen.state is ReportState.PUBLISHED:
+            return
         try:
             version = await _final_version(task)
         except (CoordinatorError, ReportError):
             self.store.move(task.release_id, seen, ReportState.FAILED)
             raise
-        if not self.store.move(task.release_id, seen, ReportState.PUBLISHED, version):
+        if not self.store.move(task.release_id, seen, ReportState.PUBLISHED, Publication(version, self.now())):
             raise ReportError(f"the report of release {task.release_id} was changed while it was being published")
 
     def cancel(self, task: Task) -> None:
@@ -132,17 +136,21 @@ class ReportLife:
             raise ReportError(f"the report of release {release_id} was changed by another while it was being made")
 
 
-async def _candidate_version(task: Task) -> str | None:
-    """Return the version that the release has while it is staged; None, and no harm, when nobody can tell."""
+async def _release(task: Task) -> Release:
+    """Return the release as the coordinator shows it; empty, and no harm while counting, when nobody can tell."""
     try:
-        version = (await task.release()).get("version")
+        return await task.release()
     except CoordinatorError:
-        return None
-    return version if isinstance(version, str) else None
+        return {}
 
 
 async def _final_version(task: Task) -> str:
-    version = (await task.release()).get("version")
-    if not isinstance(version, str) or not version:
+    version = _version(await task.release())
+    if not version:
         raise ReportError(f"the coordinator names no version for release {task.release_id}")
     return version
+
+
+def _version(release: Release) -> str | None:
+    version = release.get("version")
+    return shown(version) if isinstance(version, str) else None

@@ -25,13 +25,17 @@ class ReportState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What all rows of a report have in common. `version` is None when nobody could tell it."""
+    """What all rows of a report have in common.
+
+    `version` is None when nobody could tell it. `published_at` is there as long as the state is `published`.
+    """
 
     release_id: str
     task_id: str
     version: str | None
     state: ReportState
     created_at: datetime
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +76,11 @@ class Mark:
 
     task_id: str
     state: ReportState
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What publishing adds to the rows: the final version, and the time."""
+
+    version: str
+    at: datetime

@@ -4,12 +4,13 @@ Every write is one transaction that takes the write lock at its beginning (`BEGI
 changes all rows or none. A commit is on the disk before it counts (WAL with `synchronous=FULL`).
 
 One column per entity holds its number and is empty where the number is unknown; `unknown` says why, and `sources`
-where each number came from, both as JSON.
+where each number came from, both as JSON. `published_at` is filled as long as a row is public: the index over it
+answers at once what of a study is public, and the one over `created_at` gives a page of its history.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +19,13 @@ from typing import Any, Final
 
 from lockstep.dataservice.entities import REPORTED
 from lockstep.reports.counting import Count, Known, Total, Unknown
-from lockstep.reports.report import Heading, Mark, ReleaseSummary, Report, ReportState, StudySummary
-from lockstep.reports.store import HISTORY_LIMIT
+from lockstep.reports.report import Heading, Mark, Publication, ReleaseSummary, Report, ReportState, StudySummary
+from lockstep.reports.store import HistoryPage, Place
 from lockstep.taskkit import StoreUnavailable
 
 BUSY_TIMEOUT_S: Final = 5.0
 
-_HEADING: Final = ("release_id", "task_id", "version", "state", "created_at")
+_HEADING: Final = ("release_id", "task_id", "version", "state", "created_at", "published_at")
 _NUMBERS: Final = tuple(f'"{entity}"' for entity in REPORTED)
 _RELEASE_COLUMNS: Final = (*_HEADING, "studies", *_NUMBERS, "unknown")
 _STUDY_COLUMNS: Final = (*_HEADING, "study_id", *_NUMBERS, "unknown", "sources")
@@ -36,14 +37,20 @@ CREATE TABLE IF NOT EXISTS task (
 CREATE INDEX IF NOT EXISTS task_of_release ON task (release_id);
 CREATE TABLE IF NOT EXISTS release_summary (
   release_id TEXT PRIMARY KEY, task_id TEXT NOT NULL, version TEXT, state TEXT NOT NULL, created_at TEXT NOT NULL,
-  studies INTEGER NOT NULL, {" INTEGER, ".join(_NUMBERS)} INTEGER, unknown TEXT NOT NULL
+  published_at TEXT, studies INTEGER NOT NULL, {" INTEGER, ".join(_NUMBERS)} INTEGER, unknown TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS study_summary (
   release_id TEXT NOT NULL, task_id TEXT NOT NULL, version TEXT, state TEXT NOT NULL, created_at TEXT NOT NULL,
-  study_id TEXT NOT NULL, {" INTEGER, ".join(_NUMBERS)} INTEGER, unknown TEXT NOT NULL, sources TEXT NOT NULL,
+  published_at TEXT, study_id TEXT NOT NULL, {" INTEGER, ".join(_NUMBERS)} INTEGER,
+  unknown TEXT NOT NULL, sources TEXT NOT NULL,
   PRIMARY KEY (release_id, study_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS study_summary_by_time ON study_summary (study_id, created_at);
+"""
+
+_PUBLISHED: Final = """
+CREATE INDEX IF NOT EXISTS study_summary_published ON study_summary (study_id, published_at)
+WHERE published_at IS NOT NULL;
 """
 
 
@@ -62,9 +69,16 @@ _MARK: Final = _select("release_summary", ("task_id", "state"), "release_id = ?"
 _RELEASE: Final = _select("release_summary", _RELEASE_COLUMNS, "release_id = ?")
 _STUDIES: Final = _select("study_summary", _STUDY_COLUMNS, "release_id = ? ORDER BY study_id")
 _STUDY: Final = _select("study_summary", _STUDY_COLUMNS, "release_id = ? AND study_id = ?")
-_OF_STUDY: Final = _select(
-    "study_summary", _STUDY_COLUMNS, "study_id = ? AND ? IN (state, '') ORDER BY created_at DESC, release_id LIMIT ?"
+_HISTORY: Final = _select(
+    "study_summary",
+    _STUDY_COLUMNS,
+    "study_id = ? AND (created_at, release_id) < (?, ?) ORDER BY created_at DESC, release_id DESC LIMIT ?",
 )
+_LAST_PUBLISHED: Final = _select(
+    "study_summary", _STUDY_COLUMNS, "study_id = ? AND published_at < ? ORDER BY published_at DESC LIMIT 1"
+)
+_BEHIND_ALL: Final = "~"
+"""Stands behind every time that is written in digits."""
 
 
 class SqliteReports:
@@ -82,7 +96,7 @@ class SqliteReports:
             self._connection = sqlite3.connect(self.path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
+            self._make_tables()
 
     def close(self) -> None:
         """Give the file back."""
@@ -106,14 +120,15 @@ class SqliteReports:
                 self._connection.executemany(_ADD_STUDY, map(_study_to_row, report.studies))
             return is_seen
 
-    def move(self, release_id: str, seen: Mark, state: ReportState, version: str | None = None) -> bool:
-        """Change the state of all rows of a report, and the version if one is given; False as in `write`."""
+    def move(self, release_id: str, seen: Mark, state: ReportState, publication: Publication | None = None) -> bool:
+        """Change the state of all rows of a report; False as in `write`."""
+        version, at = (publication.version, _time(publication.at)) if publication else (None, None)
         with self._changing(release_id, seen) as is_seen:
             if is_seen:
                 self._connection.execute("UPDATE task SET state = ? WHERE task_id = ?", (state, seen.task_id))
                 for table in ("release_summary", "study_summary"):
-                    change = f"UPDATE {table} SET state = ?, version = coalesce(?, version) WHERE release_id = ?"  # noqa: S608
-                    self._connection.execute(change, (state, version, release_id))
+                    change = "SET state = ?, version = coalesce(?, version), published_at = ? WHERE release_id = ?"
+                    self._connection.execute(f"UPDATE {table} {change}", (state, version, at, release_id))
             return is_seen
 
     def report(self, release_id: str) -> Report | None:
@@ -129,11 +144,37 @@ class SqliteReports:
             row = self._connection.execute(_STUDY, (release_id, study_id)).fetchone()
         return None if row is None else _study_from_row(row)
 
-    def of_study(self, study_id: str, state: ReportState | None = None) -> Sequence[StudySummary]:
-        """Return the rows of one study, the newest release first, of one state only if it is given."""
+    def history(self, study_id: str, limit: int, after: Place | None = None) -> HistoryPage:
+        """Return up to `limit` rows of one study, from behind a place on if one is given."""
+        behind = (_time(after.created_at), after.release_id) if after else (_BEHIND_ALL, "")
         with self._border(), self._use:
-            rows = self._connection.execute(_OF_STUDY, (study_id, state or "", HISTORY_LIMIT)).fetchall()
-        return [_study_from_row(row) for row in rows]
+            found = self._connection.execute(_HISTORY, (study_id, *behind, limit + 1)).fetchall()
+        rows = [_study_from_row(row) for row in found[:limit]]
+        last = rows[-1].heading if len(found) > limit else None
+        return HistoryPage(rows, Place(last.created_at, last.release_id) if last else None)
+
+    def last_published(self, study_ids: Collection[str], before: datetime | None = None) -> Mapping[str, StudySummary]:
+        """Return what was published last of each study, before a time if one is given."""
+        until = _time(before) if before else _BEHIND_ALL
+        with self._border(), self._use:
+            rows = [self._connection.execute(_LAST_PUBLISHED, (study_id, until)).fetchone() for study_id in study_ids]
+        found = [_study_from_row(row) for row in rows if row is not None]
+        return {summary.study_id: summary for summary in found}
+
+    def _make_tables(self) -> None:
+        """Make the tables, and give those of an earlier version the column that they lack."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";"):
+                self._connection.execute(statement)
+            for table in ("release_summary", "study_summary"):
+                columns = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")}
+                if "published_at" not in columns:
+                    self._connection.execute(f"ALTER TABLE {table} ADD COLUMN published_at TEXT")
+                    self._connection.execute(
+                        f"UPDATE {table} SET published_at = created_at WHERE state = 'published'"  # noqa: S608 - our own names
+                    )
+            self._connection.execute(_PUBLISHED)
 
     @contextmanager
     def _changing(self, release_id: str, seen: Mark | None) -> Iterator[bool]:
@@ -155,8 +196,14 @@ class SqliteReports:
 
 
 def _heading_to_row(heading: Heading) -> tuple[Any, ...]:
-    created_at = heading.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return (heading.release_id, heading.task_id, heading.version, heading.state, created_at)
+    published_at = _time(heading.published_at) if heading.published_at else None
+    created_at = _time(heading.created_at)
+    return (heading.release_id, heading.task_id, heading.version, heading.state, created_at, published_at)
+
+
+def _time(moment: datetime) -> str:
+    """Return a time so that the order of texts is the order of times."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _heading_from_row(row: Mapping[str, Any]) -> Heading:
@@ -166,6 +213,7 @@ def _heading_from_row(row: Mapping[str, Any]) -> Heading:
         version=row["version"],
         state=ReportState(row["state"]),
         created_at=datetime.fromisoformat(row["created_at"]),
+        published_at=datetime.fromisoformat(row["published_at"]) if row["published_at"] else None,
     )
 
 

@@ -8,17 +8,36 @@ all stores:
 * A write is a comparison and a change in one. It names the mark that its caller saw (`None`: no report yet) and is
   not made when the report bears another by now; the answer tells.
 
+What is asked for often costs the same however long the history is: a page of it, and what of a study is public.
+
 Every method may be called from any thread, may block for a moment, and raises `StoreUnavailable` of the task kit when
 the rows can be neither read nor written just now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
-from lockstep.reports.report import Mark, Report, ReportState, StudySummary
+from lockstep.reports.report import Mark, Publication, Report, ReportState, StudySummary
 
-HISTORY_LIMIT: Final = 1000
-"""The most releases of one study that are shown at once, the newest ones."""
+_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row's place in the history of its study: behind all newer ones."""
+
+    created_at: datetime
+    release_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some rows of one study, the newest release first, and where they end; None when no further ones follow."""
+
+    rows: Sequence[StudySummary]
+    end: Place | None
 
 
 class ReportStore(Protocol):
@@ -30,14 +49,35 @@ class ReportStore(Protocol):
     def write(self, report: Report, seen: Mark | None) -> bool:
         """Put a report in the place of the one that bears the mark `seen`; False, and no change, if none does."""
 
-    def move(self, release_id: str, seen: Mark, state: ReportState, version: str | None = None) -> bool:
-        """Change the state of all rows of a report, and the version if one is given; False as in `write`."""
+    def move(self, release_id: str, seen: Mark, state: ReportState, publication: Publication | None = None) -> bool:
+        """Change the state of all rows of a report; False as in `write`.
+
+        Args:
+            release_id: the release.
+            seen: the mark that its report bears.
+            state: the new state.
+            publication: what goes with the state `published`, and with no other. Without it the version stays.
+        """
 
     def report(self, release_id: str) -> Report | None:
-        """Return the report of a release."""
+        """Return the report of a release, its studies in the order of their ids."""
 
     def study(self, release_id: str, study_id: str) -> StudySummary | None:
         """Return the row of one study in one release."""
 
-    def of_study(self, study_id: str, state: ReportState | None = None) -> Sequence[StudySummary]:
-        """Return the rows of one study, the newest release first, of one state only if it is given."""
+    def history(self, study_id: str, limit: int, after: Place | None = None) -> HistoryPage:
+        """Return up to `limit` rows of one study, from behind a place on if one is given."""
+
+    def last_published(self, study_ids: Collection[str], before: datetime | None = None) -> Mapping[str, StudySummary]:
+        """Return what was published last of each study, before a time if one is given; a study may have nothing."""
+
+
+def rows_of_study(store: ReportStore, study_id: str) -> Iterator[StudySummary]:
+    """Yield all rows of one study, the newest release first."""
+    after = None
+    while True:
+        page = store.history(study_id, _AT_ONCE, after)
+        yield from page.rows
+        if page.end is None:
+            return
+        after = page.end
