@@ -1,0 +1,54 @@
+"""DynamoDB for the tests of reports: played by moto on loopback, or the real one.
+
+`LOCKSTEP_TEST_DYNAMODB=real` runs the same tests on tables of an AWS account, with the credentials and the region of
+the environment. The tables are made for each test and removed after it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from lockstep.reports.dynamodb.calls import Calls, connect
+from lockstep.reports.dynamodb.tables import Tables, create_tables
+
+REAL = os.environ.get("LOCKSTEP_TEST_DYNAMODB") == "real"
+
+
+@pytest.fixture(scope="session")
+def dynamodb_url() -> Iterator[str | None]:
+    """Where DynamoDB is; None for where AWS has it."""
+    if REAL:
+        yield None
+        return
+    command = [sys.executable, str(Path(__file__).with_name("dynamodb_server.py"))]
+    played = {"AWS_ACCESS_KEY_ID": "played", "AWS_SECRET_ACCESS_KEY": "played", "AWS_DEFAULT_REGION": "us-east-1"}
+    with pytest.MonkeyPatch.context() as environment, subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        for name, value in played.items():
+            environment.setenv(name, value)
+        environment.delenv("AWS_PROFILE", raising=False)
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def calls(dynamodb_url: str | None) -> Calls:
+    return Calls(connect(endpoint_url=dynamodb_url))
+
+
+@pytest.fixture
+def tables(calls: Calls) -> Iterator[Tables]:
+    """Three tables of the test's own."""
+    own = f"lockstep-test-{uuid4().hex[:12]}"
+    tables = Tables(f"{own}-task", f"{own}-release", f"{own}-study")
+    list(create_tables(calls, tables))
+    yield tables
+    for name in (tables.task, tables.release_summary, tables.study_summary):
+        calls.ask(calls.client.delete_table, TableName=name)
