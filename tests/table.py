@@ -47,6 +47,7 @@ class Table:
         self.held_epoch = 0
         self.ahead = ahead
         self.highest_published = highest_published
+        self.last_order = 7
         self.release = Release(
             RELEASE_ID, "a release", FIRST, ("SD_AAAAAAAA",), self.now, self.now, is_major=is_major, look_at=self.now
         )
@@ -62,7 +63,11 @@ class Table:
     @property
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            self.release, dict(self.tasks), ahead=self.ahead, highest_published=self.highest_published, last_order=7
+            self.release,
+            dict(self.tasks),
+            ahead=self.ahead,
+            last_order=self.last_order,
+            highest_published=self.highest_published,
         )
 
     @property
@@ -171,5 +176,6 @@ class Table:
 
     def _keep(self, change: Change) -> None:
         self.release = change.release
+        self.last_order = max(self.last_order, change.release.publish_order or 0)
         self.tasks |= {task.kf_id: task for task in change.tasks}
         self.events += [(event.event_type, event.message) for event in change.events]

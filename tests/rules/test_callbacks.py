@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from lockstep.coordinator.core.errors import Conflict, Invalid
-from lockstep.coordinator.core.model import EventType
+from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.protocol.messages import Action, Answer, Refusal, Silence
 from lockstep.protocol.states import SETTLED_RELEASES, SETTLED_TASKS, TASK_MOVES, ReleaseState, TaskState
 from tests.rules.rest import rest
@@ -263,6 +263,22 @@ def test_a_settled_task_takes_no_report(state: TaskState, settled: ReleaseState)
         assert before == table.snapshot
 
 
+@pytest.mark.rule("B6")
+@pytest.mark.parametrize("settled", sorted(SETTLED_RELEASES))
+@pytest.mark.parametrize("state", sorted(set(TaskState) - SETTLED_TASKS))
+def test_a_settled_release_takes_no_report(state: TaskState, settled: ReleaseState) -> None:
+    """Not even about a task that could go on; there should be none."""
+    table = Table("A")
+    table.publishing()
+    table.change_task("A", state=state)
+    table.release = replace(table.release, state=settled)
+    before = table.snapshot
+    for said in (TaskState.FAILED, TaskState.CANCELED, None):
+        with pytest.raises(Conflict):
+            table.call_back("A", said, 7)
+    assert before == table.snapshot
+
+
 @pytest.mark.rule("B7")
 def test_the_release_follows_in_the_same_transaction() -> None:
     """Its state has changed when the last report has been answered, though no engine runs any more."""
@@ -324,6 +340,7 @@ def test_the_end_of_an_action_is_taken_once_it_is_marked_as_sent(said: TaskState
     told = len(table.events)
     table.call_back("A", said)
     assert table.states["A"] is said
+    assert table.task("A").delivery is Delivery.ANSWERED
     moves = [f"task {task_id('A')} changed from {a} to {b}" for a, b in pairwise(steps)]
     assert moves == table.messages[told:]
 

@@ -269,6 +269,9 @@ def test_a_cancel_is_sent_again_with_growing_pauses() -> None:
             times = service.times("cancel")
             pauses = [later - earlier for earlier, later in pairwise(times)]
             assert pauses == pytest.approx([1, 2, 11, 8], abs=0.6)
+            errors = [event.message for event in await coordinator.events(release_id) if event.event_type == "error"]
+            said = "request to cancel task failed: HTTP 500 Internal Server Error: {}; it is tried again"
+            assert errors == [said]
 
     run(life())
 
@@ -352,6 +355,24 @@ def test_a_cancel_that_never_arrives_is_given_up_after_a_day() -> None:
     run(life())
 
 
+@pytest.mark.rule("F11")
+def test_a_cancel_that_is_on_its_way_is_not_given_up() -> None:
+    """Its answer comes when the day is over, and counts."""
+    table = Table("A")
+    table.started()
+    table.cancel()
+    table.decide()
+    table.hear(Action.CANCEL, {"A": Silence("reset")})
+    for pause_s in (60, DAY_S - 1):
+        assert table.pass_time(pause_s) == {"A": Action.CANCEL}
+        if pause_s == 60:
+            table.hear(Action.CANCEL, {"A": Silence("reset")})
+    table.pass_time(2)
+    table.land(Refusal(404, "unknown"))
+    assert [message for message in table.messages if "given up" in message] == []
+    assert table.messages[-1] == f"cancel of task {task_id('A')} arrived after 3 attempts"
+
+
 @pytest.mark.rule("F12")
 @pytest.mark.parametrize("said", [None, TaskState.CANCELED, TaskState.FAILED])
 def test_a_published_task_stays_published(said: TaskState | None) -> None:
@@ -380,6 +401,18 @@ def test_a_service_that_did_publish_in_the_end_is_believed(action: Action) -> No
     table.decide()
     table.hear(action, {"A": Answer(TaskState.PUBLISHED)})
     assert (table.states["A"], table.state) == (TaskState.PUBLISHED, ReleaseState.CANCELING)
+
+
+@pytest.mark.rule("F12")
+@pytest.mark.parametrize("steps", ["started", "staged"])
+def test_a_service_that_was_never_told_to_publish_is_not_believed(steps: str) -> None:
+    """It cannot have published this release, whatever it says when it is told to cancel."""
+    table = Table("A")
+    getattr(table, steps)()
+    table.cancel()
+    table.decide()
+    table.every(Action.CANCEL, Answer(TaskState.PUBLISHED))
+    assert (table.states["A"], table.release.partially_published) == (TaskState.CANCELED, False)
 
 
 @pytest.mark.rule("F13")

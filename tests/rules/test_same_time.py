@@ -201,6 +201,9 @@ def test_a_release_that_waits_can_be_canceled() -> None:
     table.staged()
     table.publish()
     assert (table.state, table.release.waits_for) == (ReleaseState.STAGED, "RE_22222222")
+    told = len(table.events)
+    table.decide()
+    assert table.events[told:] == []
     table.ahead = table.ahead[:1]
     table.decide()
     assert (table.state, table.release.waits_for) == (ReleaseState.STAGED, "RE_11111111")

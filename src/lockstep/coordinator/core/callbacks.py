@@ -69,11 +69,11 @@ def _moves(task: Task, state: TaskState) -> tuple[TaskState, ...]:
     moves = route(task.state, state)
     if len(moves) > 1 and state not in _EARLY:
         moves = ()
-    try:
-        if not moves or len(moves) > 2:  # noqa: PLR2004 - one move, or an action's and the one that was early
+    if not moves:
+        try:
             check_move(task.state, state)
-    except IllegalMove as error:
-        raise Invalid({"state": [f"Task {task.kf_id} {error}."]}) from None
+        except IllegalMove as error:
+            raise Invalid({"state": [f"Task {task.kf_id} {error}."]}) from None
     for move in moves:
         action = BROUGHT_ABOUT_BY.get(move)
         if action is not None and task.told is not action:

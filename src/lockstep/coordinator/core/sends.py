@@ -74,11 +74,9 @@ def _action_due(draft: Draft, task: Task) -> Action | None:
     pair = (draft.release.state, task.state)
     if action := NEXT_ACTION.get(pair):
         if task.told is action and in_doubt(task):
-            return Action.GET_STATUS if due or task.flight_epoch is not None else None
+            return Action.GET_STATUS if due else None
         return action
-    if pair in AT_WORK and (due or task.flight_epoch is not None):
-        return Action.GET_STATUS
-    return None
+    return Action.GET_STATUS if due and pair in AT_WORK else None
 
 
 def _mark(draft: Draft, task: Task, action: Action, epoch: int) -> None:
@@ -102,7 +100,7 @@ def _times(draft: Draft, policy: Policy) -> Iterator[datetime]:
         for task in draft.tasks.values():
             if holds_up(state, task):
                 yield task_deadline(draft, task, policy)
-                if task.due_at is not None and task.flight_epoch is None:
+                if task.due_at is not None:
                     yield task.due_at
     elif state in CANCELS:
         undelivered = [

@@ -6,8 +6,8 @@ Facts that more than one part of the core needs, as tables and the few questions
 from typing import Final
 
 from lockstep.coordinator.core.model import Delivery, Task
-from lockstep.protocol.messages import WANTED, Action
-from lockstep.protocol.states import ReleaseState, TaskState, reached
+from lockstep.protocol.messages import Action
+from lockstep.protocol.states import ReleaseState, TaskState
 
 NEXT_ACTION: Final = {
     (ReleaseState.INITIALIZING, TaskState.WAITING): Action.INITIALIZE,
@@ -22,6 +22,7 @@ AT_WORK: Final = frozenset({(ReleaseState.RUNNING, TaskState.RUNNING), (ReleaseS
 CANCELS: Final = frozenset({ReleaseState.CANCELING, ReleaseState.CANCELED, ReleaseState.FAILED})
 """The states of a release in which its services are told to cancel, and nothing else."""
 
+_UNANSWERED: Final = frozenset({Delivery.SENT, Delivery.DOUBTFUL})
 _SAID: Final = frozenset({Delivery.ANSWERED, Delivery.GIVEN_UP})
 
 
@@ -31,9 +32,8 @@ def holds_up(state: ReleaseState, task: Task) -> bool:
 
 
 def in_doubt(task: Task) -> bool:
-    """Tell whether an action to the task may or may not have arrived, and its state does not tell either."""
-    pending = task.delivery in {Delivery.SENT, Delivery.DOUBTFUL}
-    return pending and task.told is not None and not reached(task.state, WANTED[task.told])
+    """Tell whether the last action to the task may or may not have arrived: neither an answer nor a report told."""
+    return task.delivery in _UNANSWERED
 
 
 def cancel_delivered(task: Task) -> bool:
