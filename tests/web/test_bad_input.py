@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from faces import STUDIES, Coordinator, coordinator
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.store.memory import MemoryStore
+from lockstep.coordinator.store.opening import open_store
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -252,6 +256,26 @@ def test_a_database_that_does_not_answer_is_said_to_be() -> None:
             assert (answer.status_code, answer.json()) == (503, {"detail": sentence})
             status = await web.get("/status")
             assert (status.status_code, status.json()["code"], status.json()["message"]) == (503, 503, sentence)
+
+    asyncio.run(go())
+
+
+def test_a_locked_database_refuses_writes_and_still_shows_what_there_is(tmp_path: Path) -> None:
+    async def go() -> None:
+        database = tmp_path / "lockstep.db"
+        async with (
+            open_store(f"sqlite:///{database}", busy_timeout_s=0.05) as store,
+            coordinator(store) as c,
+            c.client() as web,
+        ):
+            body = {"name": "x", "studies": [STUDIES[0]]}
+            with closing(sqlite3.connect(database, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                answer = await web.post("/releases", json=body)
+                assert answer.status_code == 503
+                assert "is locked by another process" in answer.json()["detail"]
+                assert (await web.get("/releases")).json()["count"] == 0
+            assert (await web.post("/releases", json=body)).status_code == 201
 
     asyncio.run(go())
 

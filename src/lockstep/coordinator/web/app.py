@@ -52,7 +52,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = operations.document(app)
+        app.openapi_schema = operations.document(app, OPERATIONS)
     return app.openapi_schema
 
 
