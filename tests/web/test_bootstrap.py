@@ -52,6 +52,7 @@ async def _reach(web: httpx.AsyncClient, path: str, **wanted: str) -> dict[str, 
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.rule("C3")
 def test_a_release_without_services_goes_all_the_way(serve: Serve, tmp_path: Path) -> None:
     """The studies come from the data service by themselves, and what was published is there after a restart."""
 

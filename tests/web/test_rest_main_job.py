@@ -89,6 +89,7 @@ def test_without_a_data_service_a_sync_says_so() -> None:
     asyncio.run(go())
 
 
+@pytest.mark.rule("C1")
 @pytest.mark.parametrize(
     "how",
     [
@@ -130,6 +131,7 @@ async def _running(c: Coordinator) -> tuple[str, str]:
     return view.release.kf_id, view.tasks[0].kf_id
 
 
+@pytest.mark.rule("B1", "B3", "B4")
 @pytest.mark.parametrize("path", ["/tasks/{task}", "/releases/{release}/tasks/{task}"])
 def test_a_task_service_reports(path: str) -> None:
     async def go() -> None:
@@ -155,6 +157,7 @@ def test_a_task_service_reports(path: str) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.rule("B2")
 def test_a_task_cannot_be_moved_to_another_release_by_reporting() -> None:
     async def go() -> None:
         async with coordinator() as c, c.client() as web:
@@ -167,6 +170,7 @@ def test_a_task_cannot_be_moved_to_another_release_by_reporting() -> None:
     asyncio.run(go())
 
 
+@pytest.mark.rule("B5")
 @pytest.mark.parametrize(
     ("said", "field", "sentence"),
     [
@@ -194,6 +198,7 @@ def test_a_report_that_makes_no_sense_is_refused_and_changes_nothing(
     asyncio.run(go())
 
 
+@pytest.mark.rule("B6")
 def test_a_settled_task_is_a_conflict_and_a_task_of_another_release_is_not_found() -> None:
     async def go() -> None:
         async with coordinator() as c, c.client() as web:
@@ -229,6 +234,7 @@ def test_a_staged_release_is_published(way: str) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.rule("P1")
 def test_what_is_not_staged_is_not_published() -> None:
     async def go() -> None:
         async with coordinator() as c, c.client() as web:
@@ -247,6 +253,7 @@ def test_what_is_not_staged_is_not_published() -> None:
     asyncio.run(go())
 
 
+@pytest.mark.rule("F5")
 def test_a_release_is_canceled_once() -> None:
     async def go() -> None:
         async with coordinator() as c, c.client() as web:
