@@ -82,10 +82,18 @@ class Reporter:
         self._thread = self._loop = None
 
     def tell(self, task_id: str, state: TaskState, progress: int) -> None:
-        """Leave the latest word about a task. Returns at once, from any thread."""
-        if (loop := self._loop) is not None:
+        """Leave the latest word about a task. Returns at once, from any thread.
+
+        A progress is left where the courier on its way will look next, without waking anybody: work that computes
+        would pay for every percent with a change of threads.
+        """
+        report, line = _Report(state, progress), self._lines.get(task_id)
+        if line is not None and not report.must_arrive:
+            if task_id not in self._refused:
+                line.latest = report
+        elif (loop := self._loop) is not None:
             with suppress(RuntimeError):  # the loop was closed just now
-                loop.call_soon_threadsafe(self._take_in, task_id, _Report(state, progress))
+                loop.call_soon_threadsafe(self._take_in, task_id, report)
 
     def _run(self, coordinator: Coordinator, ready: Event) -> None:
         try:
