@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import psutil
 
-from bench import phases
+from bench import phases, reports
 from bench.fill import fill
 from bench.load import Load, load
 from bench.processes import Served, coordinator, database, instant_services
@@ -34,6 +34,7 @@ def main() -> None:
     asked = parser.parse_args()
     with data_service() as url:
         parts = [head(), steps(asked.services, url), at_once(url), with_history(url), footprint(url)]
+    parts.append(reports.section())
     page = "\n\n".join(parts) + "\n"
     print(page)
     if asked.write:
