@@ -22,7 +22,7 @@ $(VENV)/ready: pyproject.toml uv.lock
 		|| { echo 'Python has no venv module here; on Debian: apt-get install python3-venv'; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
 		|| $(BIN)/python -m pip install uv==$(UV_VERSION)
-	@$(UV) sync --quiet --frozen --all-extras
+	@$(UV) sync --quiet --frozen --all-extras --compile-bytecode
 	@touch $@
 
 demo: setup ## take a real release through all its steps, live in the terminal

@@ -38,7 +38,6 @@ def coordinator(folder: Path, dataservice_url: str = "") -> Iterator["Served"]:
         "LOCKSTEP_PORT": str(port),
         "LOCKSTEP_DATABASE_URL": f"sqlite:///{database(folder)}",
         "LOCKSTEP_DATASERVICE_URL": dataservice_url,
-        "LOCKSTEP_LOG_LEVEL": "WARNING",
     }
     with (folder / "serve.log").open("wb") as log:
         began = time.perf_counter()

@@ -15,7 +15,7 @@ from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 from tests.rules.rest import rest
 from tests.scripted import Says, Service, in_simulation, on_loopback
 from tests.simulation.loop import run
-from tests.table import RELEASE_ID, Table, task_id
+from tests.table import RELEASE_ID, YES, Table, task_id
 
 NO = Refusal(400, "HTTP 400 Bad Request: no")
 DAY_S = 86_400
@@ -455,6 +455,21 @@ def test_a_canceled_release_that_is_live_everywhere_says_so() -> None:
     said = "partial publish: live in A, B, in all of its services, although the release was stopped"
     assert (table.state, table.release.partially_published) == (ReleaseState.CANCELED, True)
     assert said in table.errors
+
+
+@pytest.mark.rule("F13")
+def test_a_service_that_turns_out_later_to_have_published_is_told_of() -> None:
+    """It is silent until the release has ended, and then answers its cancel as one that has published."""
+    table = Table("AB")
+    table.publishing()
+    table.cancel()
+    table.decide()
+    table.hear(Action.CANCEL, {"A": YES, "B": Silence("time-out")})
+    table.pass_time(60)
+    assert (table.state, table.release.partially_published) == (ReleaseState.CANCELED, False)
+    table.land(Answer(TaskState.PUBLISHED))
+    assert (table.states["B"], table.release.partially_published) == (TaskState.CANCELED, True)
+    assert table.errors[-1] == "partial publish: live in B too, as its late answer says"
 
 
 @pytest.mark.rule("F13", "F17")

@@ -8,6 +8,7 @@ from lockstep.coordinator.core.model import Change, EventType, Release, Snapshot
 from lockstep.coordinator.core.versions import Version
 from lockstep.protocol.messages import Action, Reply, Request, Silence
 from lockstep.protocol.states import (
+    ENDED_EARLY,
     SETTLED_RELEASES,
     SETTLED_TASKS,
     ReleaseState,
@@ -15,6 +16,8 @@ from lockstep.protocol.states import (
     moves_from,
     reached,
 )
+
+STOPPED = {ReleaseState.CANCELING, ReleaseState.CANCELED, ReleaseState.FAILED}
 
 
 class Broken(AssertionError):
@@ -69,6 +72,8 @@ class Checks:
             self._check_task(before.tasks[task.kf_id], task, change)
             self.tasks[now.kf_id][task.kf_id] = task
         self.releases[now.kf_id] = now
+        ended_early = any(task.state in ENDED_EARLY for task in self.tasks[now.kf_id].values())
+        must(not ended_early or now.state in STOPPED, f"{now.state}, although a task has ended early")
         if was.state is not now.state:
             self._check_joint(now)
         for event in change.events:

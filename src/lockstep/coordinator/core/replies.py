@@ -105,7 +105,7 @@ def _take_silence(draft: Draft, task: Task, action: Action, silence: Silence, po
 def _take_cancel(draft: Draft, task: Task, reply: Reply, policy: Policy) -> None:
     if isinstance(reply, Answer) or (isinstance(reply, Refusal) and reply.status < SERVER_ERROR):
         if draft.settled:
-            draft.note(f"cancel of task {task.kf_id} arrived after {task.attempts + 1} attempts", task=task)
+            _tell_arrival(draft, task, reply)
         _take_late(draft, task, reply)
         task = draft.set_task(task.kf_id, cancel=Delivery.ANSWERED, due_at=None)
         if task.state not in SETTLED_TASKS:
@@ -123,6 +123,17 @@ def _take_cancel(draft: Draft, task: Task, reply: Reply, policy: Policy) -> None
         due_at=draft.now + policy.pause(attempts, asked_for_s),
         last_error=message,
     )
+
+
+def _tell_arrival(draft: Draft, task: Task, reply: Reply) -> None:
+    """Tell of a cancel that was delivered after the release had ended, and of a service that had published by then."""
+    draft.note(f"cancel of task {task.kf_id} arrived after {task.attempts + 1} attempts", task=task)
+    said = reply.state if isinstance(reply, Answer) else None
+    if said is TaskState.PUBLISHED and task.told is Action.PUBLISH and task.state is not said:
+        draft.set_release(partially_published=True)
+        draft.note(
+            f"partial publish: live in {task.service_name} too, as its late answer says", event_type=EventType.ERROR
+        )
 
 
 def _take_late(draft: Draft, task: Task, reply: Reply) -> None:

@@ -51,7 +51,7 @@ def task_deadline(draft: Draft, task: Task, policy: Policy) -> datetime:
 
 def expire_deliveries(draft: Draft, policy: Policy) -> None:
     """Give up the cancels of an ended release that could not be delivered in all the time allowed for it."""
-    if draft.release.state not in CANCELS or not draft.settled:
+    if draft.release.state not in {ReleaseState.CANCELED, ReleaseState.FAILED}:
         return
     if draft.now < draft.release.step_since + timedelta(seconds=policy.cancel_delivery_s):
         return

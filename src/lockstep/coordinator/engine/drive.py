@@ -5,6 +5,9 @@ answers that have come, what follows from them, and what is about to be sent; on
 one round go out at the same time. Their answers are stored together: those that come while others are awaited wait a
 moment for company, longer each time, unless one of them is a refusal, which must stop the others at once.
 
+Nothing leaves once the lease has run out, as it may have while this process was held up between its commit and the
+sending: another worker may have been told since that the release is to be canceled.
+
 The drive ends in the commit that finds nothing on its way. Nothing can be missed then, since that commit has read
 everything it depends on. It refuses nothing and remembers nothing: whatever it holds when it is killed is in doubt in
 the rows already.
@@ -19,7 +22,7 @@ from functools import partial
 import structlog
 
 from lockstep.coordinator.core.decide import Decision, Worker, decide
-from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.core.errors import LeaseLost, Unavailable
 from lockstep.coordinator.core.joint import JOINT_RULES, JointRule
 from lockstep.coordinator.core.model import Change, Release, Snapshot
 from lockstep.coordinator.core.policy import Policy
@@ -69,6 +72,7 @@ class Drive:
         self._receipts: list[Receipt] = []
         self._arrived = asyncio.Event()
         self._woken = False
+        self._grounded = False
         self._company_s = FIRST_COMPANY_S
 
     def wake(self) -> None:
@@ -81,10 +85,10 @@ class Drive:
 
         Raises:
             LeaseHeld: another worker is at work on it.
-            LeaseLost: another worker has taken it over.
+            LeaseLost: another worker has taken it over, or could have.
         """
         try:
-            while True:
+            while not self._grounded:
                 receipts, self._receipts = self._receipts, []
                 decision = await self._commit(receipts)
                 self._epoch = decision.epoch
@@ -96,6 +100,7 @@ class Drive:
                 if decision.sends:
                     self._company_s = FIRST_COMPANY_S
                 await self._gather(decision.look_again_at)
+            raise LeaseLost(f"the lease of epoch {self._epoch} ran out before everything was sent")
         finally:
             for flight in self._flights.values():
                 flight.cancel()
@@ -131,6 +136,11 @@ class Drive:
         self._flights[send.task_id] = asyncio.create_task(self._fly(send, release))
 
     async def _fly(self, send: Send, release: Release) -> None:
+        until = release.lease.until
+        if until is None or self._world.clock.now() >= until:
+            self._grounded = True
+            self._arrived.set()
+            return
         reply = await self._ask(send, release)
         self._receipts.append(Receipt(send.task_id, send.action, reply))
         del self._flights[send.task_id]
@@ -141,9 +151,6 @@ class Drive:
         if send.action is not Action.GET_STATUS:
             urls = tuple(map(self._world.study_url, release.studies))
             request = Request(send.action, send.task_id, release.kf_id, release.studies, urls)
-        until = release.lease.until
-        if until is None or self._world.clock.now() >= until:
-            return Silence("it was not sent: the lease ran out first")
         try:
             return await self._world.task_services.send(send.service_url, request, release.uuid)
         except Exception as error:

@@ -7,7 +7,7 @@ first sweep picks everything up. The engine never works twice at once on one rel
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,8 +19,9 @@ log = structlog.get_logger("lockstep.engine")
 SWEEP_INTERVAL_S = 5.0
 """How long a release whose ring was lost lies still at the most."""
 
-BUSY_PAUSE_S = 0.5
-"""The pause before due releases are looked for again that somebody is at work on already."""
+BUSY_PAUSE = timedelta(seconds=0.5)
+"""The pause before due releases are looked for again that somebody is at work on already; one whose drive ends sooner
+and is due sooner is not kept waiting."""
 
 MOST_DRIVES = 200
 """Releases that one process works on at the same time; the others stay due and come next."""
@@ -67,20 +68,21 @@ class Engine:
             due = await store.due(self._world.clock.now(), MOST_DRIVES)
             for release_id in due:
                 await self._look_at(release_id)
-            self._next_look = await store.next_look()
+            now = self._world.clock.now()
+            self._next_look = now + BUSY_PAUSE if due else await store.next_look()
         except Unavailable as error:
             log.warning("store_unavailable", reason=str(error))
             return SWEEP_INTERVAL_S
-        return BUSY_PAUSE_S if due else self._until_next_look_s()
+        return self._until_next_look_s(now)
 
     async def _look_at(self, release_id: str) -> None:
         if len(self._drives) < MOST_DRIVES or release_id in self._drives:
             await self.ring(release_id)
 
-    def _until_next_look_s(self) -> float:
+    def _until_next_look_s(self, now: datetime) -> float:
         if self._next_look is None:
             return SWEEP_INTERVAL_S
-        seconds = (self._next_look - self._world.clock.now()).total_seconds()
+        seconds = (self._next_look - now).total_seconds()
         return min(SWEEP_INTERVAL_S, max(0.0, seconds))
 
     async def _sleep(self, seconds: float) -> None:
