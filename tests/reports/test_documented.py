@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from coordination import PlayedCoordinator, TaskServiceSpokenTo, spoken_to
+from pydantic import SecretStr
 from starlette.routing import Mount, Route
 
 from lockstep.dataservice.catalogue import AS_OF
@@ -75,13 +76,18 @@ def test_every_setting_is_on_the_page_with_its_default() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{PREFIX}")]
     for name, field in ReportsSettings.model_fields.items():
         (row,) = (row for row in rows if f"`{PREFIX}{name.upper()}`" in row)
-        default = field.get_default()
-        plain = (
-            default[0].value if isinstance(default, tuple) else getattr(default, "get_secret_value", lambda: default)()
-        )
-        assert row.split(" | ")[1] == (
-            "none" if plain in {None, ""} else f"`{str(plain).lower() if plain is True else plain}`"
-        )
+        assert row.split(" | ")[1] == shown(field.get_default())
+
+
+def shown(default: Any) -> str:
+    """Return a default as the page has it."""
+    if isinstance(default, SecretStr):
+        return shown(default.get_secret_value())
+    if isinstance(default, tuple):
+        return shown(",".join(default))
+    if isinstance(default, bool):
+        return shown(str(default).lower())
+    return f"`{default}`" if default else "none"
 
 
 def test_every_address_is_on_the_page(tmp_path: Path) -> None:

@@ -83,7 +83,6 @@ def diff_to_markdown(diff: Diff) -> str:
     """Return tables that can stand in release notes: the totals, and the studies that are not as they were."""
     known = [entity for entity in REPORTED if any(_says_something(study.cells[entity]) for study in diff.studies)]
     silent = [entity for entity in REPORTED if entity not in known]
-    flags = [f"- {_plain(sentence)}" for *_, sentence in flagged(diff)]
     parts = [
         f"## What changes with {_name(diff.heading)}",
         f"Compared with {_compared_with(diff)}.",
@@ -92,10 +91,7 @@ def diff_to_markdown(diff: Diff) -> str:
         f"Of these studies nothing is known of {', '.join(silent)}." if silent else "",
         _list_of_studies(diff, Kind.UNCHANGED, "Unchanged, as far as is known"),
         _list_of_studies(diff, Kind.GONE, _gone(diff)),
-        "\n".join(("To look at:", "", *flags))
-        if flags
-        else "Nothing to look at: no count fell by more than "
-        f"{diff.threshold_percent:g} %, became unknown or changed its source.",
+        _to_look_at(diff),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -213,6 +209,14 @@ def _total_shown(total: Total) -> str:
 
 def _change(difference: int, percent: float | None) -> str:
     return f"{difference:+,}" if percent is None or difference == 0 else f"{difference:+,} ({percent:+.2f} %)"
+
+
+def _to_look_at(diff: Diff) -> str:
+    flags = [f"- {_plain(sentence)}" for *_, sentence in flagged(diff)]
+    if flags:
+        return "\n".join(("To look at, marked **!** above:", "", *flags))
+    threshold = f"{diff.threshold_percent:g} %"
+    return f"Nothing to look at: no count fell by more than {threshold}, became unknown or changed its source."
 
 
 def _list_of_studies(diff: Diff, kind: Kind, opening: str) -> str:
