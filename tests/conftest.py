@@ -51,3 +51,8 @@ async def _shut_down(server: uvicorn.Server) -> None:
 def serve() -> Serve:
     """Put any ASGI application behind a real server, in the test's own event loop, for the length of a `with`."""
     return _serving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that have a time-out of their own: the long ones, which would end alone otherwise."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
