@@ -23,6 +23,7 @@ $(VENV)/ready: pyproject.toml uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
 		|| $(BIN)/python -m pip install uv==$(UV_VERSION)
 	@$(UV) sync --quiet --frozen --all-extras --compile-bytecode
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 demo: setup ## take a real release through all its steps, live in the terminal

@@ -7,6 +7,7 @@ the environment. The tables are made for each test and removed after it.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,8 @@ from lockstep.reports.dynamodb.calls import Calls, connect
 from lockstep.reports.dynamodb.tables import Tables, create_tables
 
 REAL = os.environ.get("LOCKSTEP_TEST_DYNAMODB") == "real"
+
+_INDEXED_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +55,27 @@ def tables(calls: Calls) -> Iterator[Tables]:
     yield tables
     for name in (tables.task, tables.release_summary, tables.study_summary):
         calls.ask(calls.client.delete_table, TableName=name)
+
+
+def wait_for_indexes(calls: Calls, tables: Tables) -> None:
+    """Wait until the indexes over studies show what their table holds; the played ones always do."""
+    if not REAL:
+        return
+    table = tables.study_summary
+    deadline = time.monotonic() + _INDEXED_WITHIN_S
+    for index, attribute in (("CreatedAtIndex", "created_at"), ("PublishedAtIndex", "published_at")):
+        while _keys(calls, attribute, TableName=table) != _keys(calls, attribute, TableName=table, IndexName=index):
+            assert time.monotonic() < deadline, f"{index} is behind its table for {_INDEXED_WITHIN_S:g} s"
+            time.sleep(0.1)
+
+
+def _keys(calls: Calls, attribute: str, **where: str) -> set[str]:
+    """Return the keys of all items that have an attribute, with that attribute."""
+    found: set[str] = set()
+    for page in calls.client.get_paginator("scan").paginate(**where):  # type: ignore[call-overload]
+        found |= {
+            str([item[name] for name in ("release_id", "study_id", attribute)])
+            for item in page["Items"]
+            if attribute in item
+        }
+    return found

@@ -53,6 +53,9 @@ class ReportStoreContract:
     def open_store(self, folder: Path) -> ReportStore:
         raise NotImplementedError
 
+    def wait_for_indexes(self) -> None:
+        """Wait until what was written is found by its index too; a store may take a moment for that."""
+
     def test_what_was_written_is_read(self, tmp_path: Path) -> None:
         """Numbers, reasons, sources and times come back as they were, also after a restart."""
         written = report(ReportState.RUNNING)
@@ -107,6 +110,7 @@ class ReportStoreContract:
         assert store.write(second, RUNNING)
         assert store.report(RELEASE) == second
         assert store.study(RELEASE, "SD_00000001") is None
+        self.wait_for_indexes()
         assert list(store.history("SD_00000001", 10).rows) == []
 
     def test_publishing_changes_state_version_and_time_of_every_row(self, tmp_path: Path) -> None:
@@ -129,6 +133,7 @@ class ReportStoreContract:
         row = store.study(RELEASE, "SD_00000001")
         assert row is not None
         assert row.heading == Heading(RELEASE, TASK, "0.1.0", ReportState.CANCELED, EPOCH)
+        self.wait_for_indexes()
         assert store.last_published(["SD_00000001"]) == {}
 
     def test_a_report_that_failed_is_made_anew_by_another_task(self, tmp_path: Path) -> None:
@@ -146,6 +151,7 @@ class ReportStoreContract:
         store = self.open_store(tmp_path)
         for day in (4, 0, 2, 6, 1, 5, 3):
             stage(store, "SD_00000001", f"SD_1000000{day}", release=f"RE_{day:08d}", day=day)
+        self.wait_for_indexes()
         for size in (1, 3, 7, 10):
             releases: list[str] = []
             after: Place | None = None
@@ -162,6 +168,7 @@ class ReportStoreContract:
     def test_rows_in_the_history_are_whole(self, tmp_path: Path) -> None:
         store = self.open_store(tmp_path)
         publish(store, "SD_00000001", release=RELEASE, day=0)
+        self.wait_for_indexes()
         assert list(store.history("SD_00000001", 5).rows) == [store.study(RELEASE, "SD_00000001")]
 
     def test_what_was_published_last_is_found_for_each_study(self, tmp_path: Path) -> None:
@@ -173,6 +180,7 @@ class ReportStoreContract:
         stage(store, "SD_00000001", "SD_00000002", "SD_00000003", release="RE_00000004", day=9)
         publish(store, "SD_00000001", release="RE_00000005", day=20)
         assert store.move("RE_00000005", Mark("TA_00000005", ReportState.PUBLISHED), ReportState.CANCELED)
+        self.wait_for_indexes()
         three = ["SD_00000001", "SD_00000002", "SD_00000003"]
 
         def found(before: datetime | None) -> dict[str, str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from coordination import PlayedCoordinator, spoken_to
 from starlette.applications import Starlette
 
 from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies
@@ -24,6 +23,8 @@ from lockstep.reports.report import ReportState
 from lockstep.reports.service import make_service
 from lockstep.reports.sqlite_store import SqliteReports
 from lockstep.reports.store import ReportStore
+from tests.coordination import PlayedCoordinator, spoken_to
+from tests.reports.conftest import wait_for_indexes
 from tests.reports.report_store_contract import publish, report, stage
 
 FIVE = [study["kf_id"] for study in five_demo_studies()]
@@ -40,13 +41,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReportStore:
 
 
 Get = Callable[..., Awaitable[tuple[int, Any]]]
+Story = Callable[[Get], Awaitable[None]]
 
 
 @pytest.fixture
-def reading(serve: Any, store: ReportStore) -> Callable[[Callable[[Get], Awaitable[None]]], None]:
+def reading(
+    serve: Any, store: ReportStore, request: pytest.FixtureRequest
+) -> Callable[[Callable[[Get], Awaitable[None]]], None]:
     """Read what is in the store through a real server."""
 
-    def read(story: Callable[[Get], Awaitable[None]]) -> None:
+    def read(story: Story) -> None:
+        if isinstance(store, DynamoReports):
+            wait_for_indexes(request.getfixturevalue("calls"), request.getfixturevalue("tables"))
+
         async def told() -> None:
             app = Starlette(routes=[reports_route(store)])
             async with serve(app) as url, aiohttp.ClientSession() as web:
@@ -273,6 +280,7 @@ def test_a_page_of_history_costs_the_same_however_long_it_is(calls: Calls, table
         for day in range(known):
             release = f"RE_{known:04d}{day:04d}"
             publish(store, "SD_00000001", "SD_00000002", release=release, day=day, version=f"0.{day}.0")
+        wait_for_indexes(calls, tables)
         with counted_requests(store) as requests:
             store.history("SD_00000001", 3)
             store.last_published(["SD_00000001", "SD_00000002"])

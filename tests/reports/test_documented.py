@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from coordination import PlayedCoordinator, TaskServiceSpokenTo, spoken_to
 from pydantic import SecretStr
 from starlette.routing import Mount, Route
 
@@ -20,6 +19,7 @@ from lockstep.reports.api import reports_route
 from lockstep.reports.service import make_service
 from lockstep.reports.settings import PREFIX, ReportsSettings
 from lockstep.reports.sqlite_store import SqliteReports
+from tests.coordination import PlayedCoordinator, TaskServiceSpokenTo, spoken_to
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
 FIRST = {"task": "TA_3H4VX7PD", "release": "RE_0Q7S2M5T"}

@@ -14,7 +14,7 @@ from lockstep.reports.dynamodb.store import DynamoReports
 from lockstep.reports.dynamodb.tables import Tables, WrongTable, create_tables
 from lockstep.reports.report import ReportState
 from lockstep.reports.store import ReportStore
-from tests.reports.conftest import REAL
+from tests.reports.conftest import REAL, wait_for_indexes
 from tests.reports.report_store_contract import (
     EPOCH,
     FINAL,
@@ -38,6 +38,9 @@ class TestDynamoReports(ReportStoreContract):
 
     def open_store(self, folder: Path) -> ReportStore:
         return DynamoReports(self.calls, self.tables)
+
+    def wait_for_indexes(self) -> None:
+        wait_for_indexes(self.calls, self.tables)
 
 
 def items(calls: Calls, table: str) -> list[dict[str, Any]]:
@@ -132,6 +135,7 @@ def test_a_table_that_lacks_an_index_gets_it(calls: Calls, tables: Tables) -> No
     store = DynamoReports(calls, tables)
     stage(store)
     assert store.move(RELEASE, STAGED, ReportState.PUBLISHED, FINAL)
+    wait_for_indexes(calls, tables)
     assert set(store.last_published(["SD_00000001"])) == {"SD_00000001"}
 
 
@@ -170,4 +174,5 @@ def test_what_an_index_shows_too_early_or_too_late_is_passed_over(calls: Calls, 
         UpdateExpression="SET published_at = :at",
         ExpressionAttributeValues=later,
     )
+    wait_for_indexes(calls, tables)
     assert store.last_published(["SD_00000001"])["SD_00000001"].heading.release_id == RELEASE

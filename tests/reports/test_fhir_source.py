@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, spoken_to
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -22,6 +21,7 @@ from lockstep.reports.counting import Count, Known, Unknown
 from lockstep.reports.fhir import NOT_THERE, FhirAccess, FhirError, FhirSource, total
 from lockstep.reports.service import make_service
 from lockstep.reports.sources import Preferred, Source, TaskServicesSource
+from tests.coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, spoken_to
 
 STUDY = "SD_BHJXBDQK"
 PROFILES = "https://ncpi-fhir.github.io/ncpi-fhir-ig/StructureDefinition/"

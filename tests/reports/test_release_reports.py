@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lockstep.dataservice.catalogue import figure, five_demo_studies
@@ -16,6 +15,7 @@ from lockstep.dataservice.patience import Patience
 from lockstep.dataservice.sample import make_app
 from lockstep.reports.deployment import run
 from lockstep.reports.service import make_service
+from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 
 FIVE = [study["kf_id"] for study in five_demo_studies()]
 STUDY = FIVE[0]

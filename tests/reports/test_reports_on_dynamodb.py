@@ -7,7 +7,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-from coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 
 from lockstep.dataservice.catalogue import figure, five_demo_studies
 from lockstep.dataservice.patience import Patience
@@ -18,6 +17,7 @@ from lockstep.reports.dynamodb.calls import Calls, connect
 from lockstep.reports.dynamodb.rows import decode
 from lockstep.reports.dynamodb.tables import Tables
 from lockstep.reports.service import make_service
+from tests.coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 from tests.reports.conftest import REAL
 from tests.reports.dynamodb_proxy import THROTTLED, Answer, Proxy, Request, proxied
 

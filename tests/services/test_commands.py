@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import Serve
-from faces import STUDIES, Coordinator, PlayedDataService, coordinator, status_app
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -15,6 +13,8 @@ from lockstep.coordinator.core.errors import Conflict, Invalid, NotFound, Unavai
 from lockstep.coordinator.core.records import NewRelease, PageOf, ReleaseView, StudyFacts, SyncResult
 from lockstep.coordinator.services.inputs import ReleaseEdit, ServiceEdit, ServiceInput, TaskReport
 from lockstep.protocol.states import ReleaseState, TaskState
+from tests.conftest import Serve
+from tests.faces import STUDIES, Coordinator, PlayedDataService, coordinator, status_app
 
 Answer = Callable[[Request], Response]
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
-from faces import Coordinator, coordinator
 
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.services.watching import Look, watch
 from lockstep.protocol.states import ReleaseState
+from tests.faces import Coordinator, coordinator
 
 
 def _watch(c: Coordinator, release_id: str, **options: Any) -> AsyncGenerator[Look, None]:

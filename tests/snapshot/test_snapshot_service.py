@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lockstep.dataservice.entities import ENTITIES
 from lockstep.dataservice.patience import Patience
 from lockstep.dataservice.sample import make_app
 from lockstep.snapshot.service import make_service, run
+from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
 
 ONE, TWO = "SD_BHJXBDQK", "SD_9PYZAHHE"
 BRISK = Patience(attempts=2, pause_s=0.01)

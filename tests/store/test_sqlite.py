@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
-from test_store_contract import NOW, SECOND, STUDIES, anything, edit, know, made, seeded, serve, tell
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot
@@ -24,6 +23,7 @@ from lockstep.coordinator.core.records import EventFilter, NewRelease, Page, Pag
 from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.store.sql import SqlStore
 from lockstep.protocol.states import ReleaseState, TaskState
+from tests.store.test_store_contract import NOW, SECOND, STUDIES, anything, edit, know, made, seeded, serve, tell
 
 ROOT = 0
 NOBODY = 65534

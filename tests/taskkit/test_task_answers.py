@@ -6,12 +6,12 @@ from threading import Event
 from typing import Any
 
 import pytest
-from conversation import Conversation, conversation
 
 from lockstep.protocol.messages import ACCEPTED, Action, Refusal
 from lockstep.protocol.states import TASK_MOVES, TaskState
 from lockstep.taskkit import MemoryStore, SqliteStore, Task, TaskService, TaskStore
 from lockstep.taskkit.table import ANSWERS
+from tests.taskkit.conversation import Conversation, conversation
 
 STATES = ["unknown", "pending", "running", "staged", "publishing", "published", "failed", "canceled"]
 

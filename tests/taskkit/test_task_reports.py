@@ -9,7 +9,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-from conversation import Conversation, conversation, until
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from lockstep.taskkit import CoordinatorError, MemoryStore, Task, TaskService
 from lockstep.taskkit.report import TRIES
+from tests.taskkit.conversation import Conversation, conversation, until
 
 PAUSE_S = 0.02
 Answer = Callable[[], Response | Coroutine[Any, Any, Response]]

@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conversation import Conversation, conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lockstep.protocol.messages import Action
 from lockstep.taskkit import MemoryStore, TaskService
+from tests.taskkit.conversation import Conversation, conversation
 
 GOOD = {"action": "initialize", "task_id": "TA_1", "release_id": "RE_1", "studies": ["SD_1"], "urls": ["http://d.test"]}
 

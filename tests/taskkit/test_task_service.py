@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversation import conversation, until
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,6 +18,7 @@ from starlette.routing import Mount, Route
 import lockstep.taskkit
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit import MemoryStore, StoredTask, Task, TaskService
+from tests.taskkit.conversation import conversation, until
 
 DEFAULTS = """
 import os

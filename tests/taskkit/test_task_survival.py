@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conversation import Conversation, conversation, until
+
+from tests.taskkit.conversation import Conversation, conversation, until
 
 SCRIPT = Path(__file__).with_name("process_service.py")
 GATED = {"studies": ["SD_gate"], "urls": ["http://data.test/gate"]}

@@ -11,10 +11,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from conversation import Conversation, conversation, until
 
 from lockstep.taskkit import MemoryStore, StoredTask, StoreUnavailable, Task, TaskCanceled, TaskService, TaskStore
 from lockstep.taskkit.work import describe
+from tests.taskkit.conversation import Conversation, conversation, until
 
 STUDIES = {"studies": ["SD_1", "SD_2", "SD_3", "SD_4"], "urls": [f"http://data.test/{number}" for number in range(4)]}
 Scene = Callable[[Conversation], Coroutine[Any, Any, None]]

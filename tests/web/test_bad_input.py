@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Serve
-from faces import STUDIES, Coordinator, coordinator
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.coordinator.store.opening import open_store
+from tests.conftest import Serve
+from tests.faces import STUDIES, Coordinator, coordinator
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

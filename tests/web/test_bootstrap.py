@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Serve
-from faces import status_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -20,6 +18,8 @@ from structlog.testing import capture_logs
 
 from lockstep.coordinator.bootstrap import CannotStart, Running, running, serve
 from lockstep.coordinator.settings import Settings, read_settings
+from tests.conftest import Serve
+from tests.faces import status_app
 
 STUDY = {
     "kf_id": "SD_DYPMEHHF",

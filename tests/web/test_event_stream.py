@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Serve
-from faces import Coordinator, coordinator
 
 from lockstep.protocol.states import ReleaseState
+from tests.conftest import Serve
+from tests.faces import Coordinator, coordinator
 
 DEADLINE_S = 10
 

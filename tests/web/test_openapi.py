@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Serve
-from faces import Coordinator, coordinator, status_app
 
 from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.web.app import OPERATIONS
 from lockstep.protocol.states import ReleaseState
+from tests.conftest import Serve
+from tests.faces import Coordinator, coordinator, status_app
 
 CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
 

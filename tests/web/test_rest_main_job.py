@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import Serve
-from faces import STUDIES, Coordinator, PlayedDataService, coordinator, status_app
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import StudyFacts
 from lockstep.protocol.states import ReleaseState
+from tests.conftest import Serve
+from tests.faces import STUDIES, Coordinator, PlayedDataService, coordinator, status_app
 
 BASE = "http://coordinator:5000"
 

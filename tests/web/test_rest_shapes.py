@@ -5,9 +5,9 @@ import re
 from typing import Any
 
 import httpx
-from faces import STUDIES, coordinator
 
 from lockstep.protocol.states import ReleaseState
+from tests.faces import STUDIES, coordinator
 
 TASK = ["kf_id", "state", "progress", "release", "task_service", "created_at", "service_name"]
 RELEASE = [
