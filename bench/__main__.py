@@ -33,10 +33,18 @@ def main() -> None:
     parser.add_argument("--services", type=int, nargs="*", default=[1, 10, 100, 1000], help="how many task services")
     asked = parser.parse_args()
     with data_service() as url:
-        parts = [head(), steps(asked.services, url), at_once(url), with_history(url), footprint(url)]
-    parts.append(reports.section())
+        parts = []
+        for part in (
+            head,
+            lambda: steps(asked.services, url),
+            lambda: at_once(url),
+            lambda: with_history(url),
+            lambda: footprint(url),
+            reports.section,
+        ):
+            parts.append(part())
+            print(parts[-1], end="\n\n", flush=True)
     page = "\n\n".join(parts) + "\n"
-    print(page)
     if asked.write:
         asked.write.write_text(page)
 

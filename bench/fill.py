@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, create_engine, insert, select
 
-from lockstep.coordinator.core.model import Delivery
+from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.coordinator.store import tables
 from lockstep.protocol.ids import Prefix, make_id
 from lockstep.protocol.messages import Action
@@ -59,8 +59,8 @@ def _belongings(connection: Connection, rows: list[Row], services: list[str], ta
     _insert(connection, tables.version_ledger, [_ledger(row) for row in rows])
     studies = [{"study_id": study, "release_position": row["position"]} for row in rows for study in row["studies"]]
     _insert(connection, tables.release_study, studies)
-    tallies[tables.ALL_TASKS] += len(tasks)
-    tallies[tables.ALL_EVENTS] += len(events)
+    tallies.update(tables.tasks_in(task["state"]) for task in tasks)
+    tallies.update(tables.events_of(EventType(event["event_type"])) for event in events)
 
 
 def _insert(connection: Connection, table: Table, rows: list[Row]) -> None:

@@ -23,7 +23,20 @@ from lockstep.coordinator.core.records import EventFilter, NewRelease, Page, Pag
 from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.store.sql import SqlStore
 from lockstep.protocol.states import ReleaseState, TaskState
-from tests.store.test_store_contract import NOW, SECOND, STUDIES, anything, edit, know, made, seeded, serve, tell
+from tests.store.test_store_contract import (
+    NOW,
+    SECOND,
+    STUDIES,
+    anything,
+    edit,
+    know,
+    made,
+    seeded,
+    seen,
+    serve,
+    stage,
+    tell,
+)
 
 ROOT = 0
 NOBODY = 65534
@@ -437,15 +450,15 @@ def test_what_names_no_sqlite_file_is_refused(database_url: str) -> None:
 
 
 @contextmanager
-def listened(store: SqlStore) -> Iterator[list[tuple[str, Any]]]:
-    """Collect what the store's readers execute."""
+def listened(store: SqlStore, engine_name: str = "_reader") -> Iterator[list[tuple[str, Any]]]:
+    """Collect what the store's readers, or its writer, execute."""
     heard: list[tuple[str, Any]] = []
 
     def hear(_connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        if not sql.startswith("BEGIN"):
+        if sql.startswith("SELECT"):
             heard.append((sql, values))
 
-    engine = store._database._reader
+    engine = getattr(store._database, engine_name)
     event.listen(engine, "before_cursor_execute", hear)
     try:
         yield heard
@@ -483,6 +496,7 @@ LISTS: dict[str, Any] = {
     "next look": lambda store, _: store.next_look(),
 }
 
+
 SHORT = ("tally", "task_service", "study", "anon_")
 """Tables that do not grow with history, and the parts that a page is put together from."""
 
@@ -503,6 +517,29 @@ def test_no_list_reads_or_sorts_the_whole_history(tmp_path: Path, what: str) -> 
             for sql, values in heard:
                 plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
                 assert [line for line in plan if costs_history(line, sql)] == [], sql
+
+    asyncio.run(main())
+
+
+def test_no_decision_reads_the_whole_history(tmp_path: Path) -> None:
+    """What is read for a decision about a staged release, among others that were asked to publish."""
+
+    async def main() -> None:
+        async with open_store(url(tmp_path / "a.db")) as store:
+            await know(store, *STUDIES)
+            await serve(store, "one", "two")
+            earlier, view = await made(store, STUDIES[0]), await made(store, STUDIES[0])
+            await edit(store, earlier.release.kf_id, publish_order=1, state=ReleaseState.STAGED)
+            await stage(store, view.release.kf_id)
+            with listened(store, "_writer") as heard:
+                assert [ahead.order for ahead in (await seen(store, view.release.kf_id)).ahead] == [1]
+        with shell(tmp_path / "a.db") as connection:
+            for sql, values in heard:
+                plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+                assert [line for line in plan if costs_history(line, sql)] == [], sql
+            (asked,) = [sql for sql, _ in heard if "publish_order IS NOT NULL" in sql]
+            plan = str(connection.execute(f"EXPLAIN QUERY PLAN {asked}", (1,)).fetchall())
+            assert "ix_release_asked" in plan
 
     asyncio.run(main())
 

@@ -512,6 +512,7 @@ class StoreContract:
             await edit(store, release_id, publish_order=order)
         await edit(store, ended, state=ReleaseState.CANCELED, ending=ReleaseState.CANCELED)
         await edit(store, first, state=ReleaseState.CANCELING, ending=ReleaseState.FAILED)
+        await stage(store, second)
         await stage(store, unasked)
         await stage(store, this)
 

@@ -20,6 +20,7 @@ from lockstep.coordinator.store.promises import changed_tasks, check_same
 from lockstep.coordinator.store.reading import RELEASE, TASK, TASKS_OF_RELEASE, found
 from lockstep.coordinator.store.rows import TASK_FIELDS, Values, from_release, task_values, to_release, to_task
 from lockstep.coordinator.store.tables import (
+    ASKED,
     PUBLISHING,
     event,
     events_of,
@@ -46,16 +47,14 @@ _STATES_OF_TASKS: Final = (
     select(task.c.state, func.count()).where(task.c.release_id == bindparam("kf_id")).group_by(task.c.state)
 )
 _STUDIES_OF: Final = select(release_study.c.study_id).where(release_study.c.release_position == bindparam("position"))
-_AHEAD: Final = (
-    select(release.c.publish_order, release.c.kf_id, release_study.c.study_id)
-    .join_from(release, release_study, release_study.c.release_position == release.c.position)
-    .where(
-        release.c.state.in_(_UNSETTLED),
-        release.c.publish_order.is_not(None),
-        release.c.position != bindparam("position"),
-        release_study.c.study_id.in_(_STUDIES_OF),
-    )
+_ASKED: Final = (
+    select(release.c.position, release.c.publish_order, release.c.kf_id)
+    .with_hint(release, "INDEXED BY ix_release_asked", "sqlite")
+    .where(ASKED, release.c.position != bindparam("position"))
     .order_by(release.c.publish_order)
+)
+_HELD_BY: Final = select(release_study.c.release_position, release_study.c.study_id).where(
+    release_study.c.release_position.in_(bindparam("positions", expanding=True))
 )
 _LAST_ORDER: Final = select(func.coalesce(func.max(release.c.publish_order), 0))
 _HIGHEST_PUBLISHED: Final = (
@@ -128,13 +127,15 @@ def _change(
 
 
 def _ahead(connection: Connection, position: int, waiting: Release) -> tuple[Ahead, ...]:
-    held: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
-    for order, kf_id, study_id in connection.execute(_AHEAD, {"position": position}):
-        held[order, kf_id].add(study_id)
-    return tuple(
-        Ahead(kf_id, order, tuple(study_id for study_id in waiting.studies if study_id in studies))
-        for (order, kf_id), studies in held.items()
-    )
+    """Return who else was asked to publish and shares a study: first the few that were asked, then what they hold."""
+    asked = connection.execute(_ASKED, {"position": position}).all()
+    if not asked:
+        return ()
+    held: defaultdict[int, set[str]] = defaultdict(set)
+    for at, study_id in connection.execute(_HELD_BY, {"positions": [row.position for row in asked]}):
+        held[at].add(study_id)
+    shared = {row: tuple(filter(held[row.position].__contains__, waiting.studies)) for row in asked}
+    return tuple(Ahead(row.kf_id, row.publish_order, studies) for row, studies in shared.items() if studies)
 
 
 def _highest_published(connection: Connection) -> Version | None:

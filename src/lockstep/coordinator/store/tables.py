@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 from lockstep.coordinator.core.model import Delivery, EventType
@@ -119,6 +120,10 @@ Index(
     sqlite_where=release.c.look_at.is_not(None),
     postgresql_where=release.c.look_at.is_not(None),
 )
+ASKED: Final = text("publish_order IS NOT NULL AND state IN ('staged', 'publishing', 'canceling')")
+"""What an unsettled release that was asked to publish looks like; to the letter, or its index is not used."""
+
+Index("ix_release_asked", release.c.publish_order, sqlite_where=ASKED, postgresql_where=ASKED)
 Index(
     "ix_release_waits_for",
     release.c.waits_for,

@@ -85,6 +85,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("publish_order", name=op.f("uq_release_publish_order")),
     )
     op.create_index(
+        "ix_release_asked",
+        "release",
+        ["publish_order"],
+        unique=False,
+        sqlite_where=sa.text("publish_order IS NOT NULL AND state IN ('staged', 'publishing', 'canceling')"),
+        postgresql_where=sa.text("publish_order IS NOT NULL AND state IN ('staged', 'publishing', 'canceling')"),
+    )
+    op.create_index(
         "ix_release_look_at",
         "release",
         ["look_at", "position"],
