@@ -49,7 +49,6 @@ _STATES_OF_TASKS: Final = (
 _STUDIES_OF: Final = select(release_study.c.study_id).where(release_study.c.release_position == bindparam("position"))
 _ASKED: Final = (
     select(release.c.position, release.c.publish_order, release.c.kf_id)
-    .with_hint(release, "INDEXED BY ix_release_asked", "sqlite")
     .where(ASKED, release.c.position != bindparam("position"))
     .order_by(release.c.publish_order)
 )

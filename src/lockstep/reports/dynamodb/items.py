@@ -111,13 +111,13 @@ class ReportItems:
             ExpressionAttributeValues=encode({":revision": revision, ":expected": expected}),
         )
 
-    def turn(self, release: Item) -> None:
-        """Put the item of a release in the place of the claim, and that of its task with it: both or none."""
+    def turn(self, release: Item, claimed: str) -> None:
+        """Put the item of a release in the place of its claim, and that of its task with it: both or none."""
         put_release: Any = {
             "TableName": self._tables.release_summary,
             "Item": encode(release),
-            "ConditionExpression": "revision = :revision",
-            "ExpressionAttributeValues": encode({":revision": release["revision"]}),
+            "ConditionExpression": "revision = :claimed",
+            "ExpressionAttributeValues": encode({":claimed": claimed}),
         }
         put_task: Any = {
             "TableName": self._tables.task,

@@ -1,12 +1,13 @@
 """Reports as items of DynamoDB, and back. Pure.
 
 Besides what readers in the field know (`release_id`, `task_id`, `version`, `state`, `created_at`, a number per entity),
-an item holds `unknown` and `sources`, `published_at` as long as it is public, and two marks of who wrote it:
+an item holds `unknown` and `sources`, `published_at` as long as it is public, and marks of who wrote it:
 
 * `revision`: which change the item was last part of. Revisions of a release follow each other in the order of text,
   and no two are the same. A write that belongs to an earlier one than the item's own comes too late.
 * `draft`: the revision in which the counts were written. The item of the release names the draft that is valid, and
   an item of a study with another one is not shown, or as not counted.
+* `turn`, of a release only: the revision that made what is shown of it.
 
 Numbers are whole, and DynamoDB's decimals are turned back into them here. An item may have 400 KB.
 """

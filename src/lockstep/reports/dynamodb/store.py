@@ -6,9 +6,9 @@ DynamoDB changes a hundred items at once at most, so a change of a report is mad
    two who claim, the later one wins; nothing that is shown has changed yet.
 2. *Items of the studies.* Each is written on the condition that it does not belong to a later revision, so that
    somebody who was overtaken, a killed process's last requests among them, can spoil nothing and learns of it.
-3. *Turn.* The item of the release takes its new state, version and draft, together with the item of the task in one
-   transaction, on the condition that the claim still holds. This one write is the change: what is shown of a report,
-   its state and version above all, is taken from the item of the release, whatever the items of the studies say.
+3. *Turn.* The item of the release takes its new state, version and draft, and a further revision, together with the
+   item of the task in one transaction, on the condition that the claim still holds. This one write is the change: what
+   is shown of a report is taken from the item of the release, whatever the items of the studies say.
 
 So publishing sets state and version on every item before the release says `published`. Killed at any moment, the old
 report stands, and whoever makes the change again begins with a claim. A report that begins to be made has no counts to
@@ -27,8 +27,6 @@ from lockstep.reports.dynamodb.calls import BATCH_GET_LIMIT, Calls, WrongState, 
 from lockstep.reports.dynamodb.items import ReportItems, can_be_key
 from lockstep.reports.dynamodb.rows import (
     Item,
-    decode,
-    encode,
     heading_of,
     mark_of,
     moment,
@@ -116,7 +114,7 @@ class DynamoReports:
             if release is None or mark_of(release) is None:
                 return None
             items = {item["study_id"]: item for item in self._items.studies(release_id)}
-            if _shown(self._items.release(release_id)) != _shown(release):
+            if _turn_of(self._items.release(release_id)) != _turn_of(release):
                 continue
             study_ids = sorted(release["study_ids"].split() if "study_ids" in release else items)
             rows = [_row(release, study_id, items.get(study_id)) for study_id in study_ids]
@@ -182,13 +180,16 @@ class DynamoReports:
     def _turn(self, release: Item) -> None:
         """Make the change of a report that was claimed.
 
+        The item gets a further revision with it: whoever has read it before can no longer claim it.
+
         Raises:
             WrongState: somebody else has claimed it since.
         """
+        turn = new_revision(release)
         try:
-            self._items.turn(release)
+            self._items.turn({**release, "revision": turn, "turn": turn}, claimed=release["revision"])
         except WrongState:
-            if _shown(self._items.release(release["release_id"])) != _shown(decode(encode(release))):
+            if _turn_of(self._items.release(release["release_id"])) != turn:
                 raise
 
     def _remove_overtaken(self, release_id: str, revision: str) -> None:
@@ -208,9 +209,9 @@ class DynamoReports:
         return rows
 
 
-def _shown(release: Item | None) -> Item:
-    """Return what is shown of a release: all but who has claimed it."""
-    return {name: value for name, value in (release or {}).items() if name != "revision"}
+def _turn_of(release: Item | None) -> str:
+    """Return which change made a release what it is; a claim is none."""
+    return str(release.get("turn", "")) if release else ""
 
 
 def _row(release: Item | None, study_id: str, item: Item | None) -> StudySummary | None:

@@ -89,8 +89,8 @@ def upgrade() -> None:
         "release",
         ["publish_order"],
         unique=False,
-        sqlite_where=sa.text("publish_order IS NOT NULL AND state IN ('staged', 'publishing', 'canceling')"),
-        postgresql_where=sa.text("publish_order IS NOT NULL AND state IN ('staged', 'publishing', 'canceling')"),
+        sqlite_where=sa.text("publish_order IS NOT NULL AND state || '' IN ('staged', 'publishing', 'canceling')"),
+        postgresql_where=sa.text("publish_order IS NOT NULL AND state || '' IN ('staged', 'publishing', 'canceling')"),
     )
     op.create_index(
         "ix_release_look_at",
