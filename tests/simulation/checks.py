@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lockstep.coordinator.core.model import Change, EventType, Release, Snapshot, Task
+from lockstep.coordinator.core.model import Change, Delivery, EventType, Release, Snapshot, Task
 from lockstep.coordinator.core.versions import Version
 from lockstep.protocol.messages import Action, Reply, Request, Silence
 from lockstep.protocol.states import (
@@ -72,12 +72,24 @@ class Checks:
             self._check_task(before.tasks[task.kf_id], task, change)
             self.tasks[now.kf_id][task.kf_id] = task
         self.releases[now.kf_id] = now
+        for task in change.tasks:
+            if task.delivery is Delivery.SENT and before.tasks[task.kf_id].delivery is not Delivery.SENT:
+                self._check_marked(now, task)
         ended_early = any(task.state in ENDED_EARLY for task in self.tasks[now.kf_id].values())
         must(not ended_early or now.state in STOPPED, f"{now.state}, although a task has ended early")
         if was.state is not now.state:
             self._check_joint(now)
         for event in change.events:
             self.story.append(f"{change.at:%H:%M:%S.%f} {event.message}")
+
+    def _check_marked(self, release: Release, task: Task) -> None:
+        """Check an action as it is marked as sent; what others report before it leaves cannot call it back."""
+        states = [task.state for task in self.tasks[release.kf_id].values()]
+        if task.told is Action.START:
+            must(all(reached(state, TaskState.PENDING) for state in states), "start before all are pending")
+        if task.told is Action.PUBLISH:
+            must(release.kf_id in self.asked_to_publish, "publish that nobody asked for")
+            must(all(reached(state, TaskState.STAGED) for state in states), "publish before all are staged")
 
     def sending(self, request: Request) -> Sending:
         """Check a request before it leaves its sender."""
@@ -93,12 +105,6 @@ class Checks:
     def _check_action(self, request: Request) -> None:
         action, release_id = request.action, request.release_id
         must(release_id not in self.canceled, f"{action} after a cancel")
-        states = [task.state for task in self.tasks[release_id].values()]
-        if action is Action.START:
-            must(all(reached(state, TaskState.PENDING) for state in states), "start before all are pending")
-        if action is Action.PUBLISH:
-            must(release_id in self.asked_to_publish, "publish that nobody asked for")
-            must(all(reached(state, TaskState.STAGED) for state in states), "publish before all are staged")
         earlier = [s for s in self.sendings[request.task_id] if s.action is action]
         epoch = self.releases[release_id].lease.epoch
         must(not any(s.spoken and s.epoch == epoch for s in earlier), f"{action} twice, though answered")
