@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,9 +15,18 @@ from lockstep.coordinator.store.memory import MemoryStore
 from tests.simulation.loop import run
 from tests.simulation.world import World
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-
 StoreMaker = Callable[[Callable[[int], int]], Store]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the engine from logging what a simulated world makes it see, and nobody else from logging anything."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 @dataclass
@@ -44,7 +54,8 @@ def run_seed(seed: int, store: StoreMaker = MemoryStore, rules: tuple[JointRule,
     world = World(seed, store, rules)
     failures: list[str] = []
     try:
-        run(world.live())
+        with _quiet():
+            run(world.live())
         if world.broken:
             raise world.broken
     except Exception as error:
@@ -71,6 +82,7 @@ def stories(seeds: Iterable[int]) -> str:
     digest = sha256()
     for seed in seeds:
         world = World(seed, MemoryStore, JOINT_RULES)
-        run(world.live())
+        with _quiet():
+            run(world.live())
         digest.update("\n".join(world.checks.story).encode())
     return digest.hexdigest()
