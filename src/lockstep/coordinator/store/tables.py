@@ -33,7 +33,7 @@ from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
