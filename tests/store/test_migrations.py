@@ -31,12 +31,26 @@ def test_the_migrations_build_the_tables_that_the_code_reads(tmp_path: Path) -> 
 
 
 def schema(engine: Any) -> dict[str, set[str]]:
-    """Return what every table and index is made of, line by line, in no order."""
+    """Return what every table and index is made of, part by part, in no order: added columns stand at the end."""
     with engine.connect() as connection:
         found = connection.exec_driver_sql(
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
         )
-        return {name: {line.strip().rstrip(",").rstrip() for line in sql.splitlines()} for name, sql in found}
+        return {name: parts(sql) for name, sql in found}
+
+
+def parts(sql: str) -> set[str]:
+    """Return what stands between the commas of the outermost parentheses."""
+    opening, _, inside = sql.partition("(")
+    inside, _, closing = inside.rpartition(")")
+    found, depth = [""], 0
+    for character in inside:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return {" ".join(part.split()) for part in (opening, *found, closing)}
 
 
 def test_there_is_one_line_of_migrations_and_its_end_is_what_the_code_expects() -> None:

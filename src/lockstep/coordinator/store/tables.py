@@ -33,7 +33,7 @@ from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
@@ -145,6 +145,7 @@ task_service = Table(
     Column("enabled", Boolean, nullable=False),
     Column("last_ok_status", Integer, nullable=False),
     Column("deleted", Boolean, nullable=False),
+    Column("client_id", String(150), nullable=False, server_default=""),
 )
 Index(
     "ix_task_service_enabled",
@@ -218,6 +219,7 @@ event = Table(
     Column("release_id", String(11), ForeignKey("release.kf_id")),
     Column("task_service_id", String(11), ForeignKey("task_service.kf_id")),
     Column("task_id", String(11), ForeignKey("task.kf_id")),
+    Column("actor", String(150), nullable=False, server_default=""),
     _one_of("event_type", EventType),
     sqlite_autoincrement=True,
 )
@@ -258,3 +260,38 @@ tally = Table(
     Column("n", POSITION, nullable=False),
     CheckConstraint("n >= 0", name="n"),
 )
+
+user = Table(
+    "user",
+    metadata,
+    _position(),
+    Column("sub", String(150), nullable=False, unique=True),
+    Column("username", String(150), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("first_name", String(150), nullable=False),
+    Column("last_name", String(150), nullable=False),
+    Column("picture", String(500), nullable=False),
+    Column("slack_notify", Boolean, nullable=False),
+    Column("slack_member_id", String(10), nullable=False),
+    Column("date_joined", UtcDateTime, nullable=False),
+    Column("last_login", UtcDateTime),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("sub", String(150), ForeignKey("user.sub"), nullable=False),
+    Column("name", String(150), nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+"""Who is signed in. The key of a session is in its browser's cookie only; here is its SHA-256."""
+
+Index(None, session.c.expires_at)
+
+secret = Table(
+    "secret", metadata, Column("name", String(40), primary_key=True), Column("value", String(100), nullable=False)
+)
+"""What the deployment made up for itself and every process of it must know."""
