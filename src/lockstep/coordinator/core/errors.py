@@ -27,6 +27,22 @@ class Conflict(CoordinatorError):
     """The request is right in itself and does not fit the state that things are in."""
 
 
+class Changed(CoordinatorError):
+    """What was to be changed is no longer as the caller had seen it; nothing was changed."""
+
+
+class KeyReused(CoordinatorError):
+    """A key that stands for one request was sent with another."""
+
+
+class Forbidden(CoordinatorError):
+    """The caller is known and may not do this."""
+
+
+class Unauthorized(Forbidden):
+    """The caller is not known, or not by a token that holds, and may not do this without being known."""
+
+
 class Unavailable(CoordinatorError):
     """A service that the coordinator needed for the request did not do its part; nothing was changed."""
 

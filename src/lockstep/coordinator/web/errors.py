@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from lockstep.coordinator.core.errors import Conflict, CoordinatorError, Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.errors import Conflict, CoordinatorError, Forbidden, Invalid, NotFound, Unavailable
 from lockstep.coordinator.services.inputs import sentences
 from lockstep.coordinator.web.answers import BadHost, JsonAnswer
 from lockstep.coordinator.web.bodies import BadBody, BodyTooLong, UnknownMediaType
@@ -25,6 +25,7 @@ STATUSES: Final[Mapping[type[CoordinatorError], int]] = {
     BadHost: 400,
     BadBody: 400,
     Invalid: 400,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     BodyTooLong: 413,

@@ -18,7 +18,7 @@ from lockstep.coordinator.web.rest.shapes import DetailShape, FieldErrorsShape
 
 _SAID: Final[Mapping[int, str]] = {
     400: "The request is wrong in itself; a sentence for each field.",
-    403: "A web page of another origin may not do this.",
+    403: "The caller may not do this, or a web page of another origin may not.",
     404: "There is no such thing.",
     409: "It does not fit the state that things are in; nothing was changed.",
     413: "The body is too long.",
