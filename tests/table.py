@@ -6,7 +6,6 @@ things that people and services do of their own accord. Tasks are called by the 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lockstep.coordinator.core.callbacks import report
@@ -92,7 +91,7 @@ class Table:
 
     def change_task(self, letter: str, **fields: object) -> None:
         """Put a task into a condition that would take long to play."""
-        self.tasks[task_id(letter)] = replace(self.task(letter), **fields)  # type: ignore[arg-type]
+        self.tasks[task_id(letter)] = self.task(letter)._replace(**fields)  # type: ignore[arg-type]
 
     def decide(self, *receipts: Receipt) -> Decision:
         """Have the core decide, and keep what it decided."""

@@ -478,7 +478,7 @@ def test_a_partial_publish_of_many_services_names_twenty_of_each_side() -> None:
     table = Table("")
     names = [f"{n:02}" for n in range(50)]
     table.tasks = {
-        task_id(name): replace(Table("A").task("A"), kf_id=task_id(name), service_name=name) for name in names
+        task_id(name): Table("A").task("A")._replace(kf_id=task_id(name), service_name=name) for name in names
     }
     table.publishing()
     for name in names[:25]:
@@ -488,7 +488,7 @@ def test_a_partial_publish_of_many_services_names_twenty_of_each_side() -> None:
     table.every(Action.CANCEL)
     live, dark = ", ".join(names[:20]), ", ".join(names[25:45])
     assert f"partial publish: live in {live} and 5 more; not in {dark} and 5 more" in table.errors
-    table.tasks = {key: replace(task, service_name=task.service_name * 50) for key, task in table.tasks.items()}
+    table.tasks = {key: task._replace(service_name=task.service_name * 50) for key, task in table.tasks.items()}
     table.release = replace(table.release, state=ReleaseState.CANCELING)
     table.decide()
     assert max(map(len, table.messages)) == MESSAGE_LIMIT == 1000

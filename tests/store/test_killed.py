@@ -23,7 +23,7 @@ from lockstep.coordinator.store.opening import open_store
 def step(now):
     n = now.release.lease.epoch + 1
     at = datetime.now(UTC)
-    tasks = tuple(replace(task, attempts=n) for task in now.tasks.values())
+    tasks = tuple(task._replace(attempts=n) for task in now.tasks.values())
     events = tuple(EventDraft(EventType.INFO, f"{n}", task.kf_id, task.service_id) for task in tasks)
     return Change(replace(now.release, lease=replace(now.release.lease, epoch=n)), at, tasks, events), n
 

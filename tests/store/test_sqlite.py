@@ -195,7 +195,7 @@ def test_the_database_itself_refuses_a_progress_that_cannot_be(tmp_path: Path) -
             await serve(store, "one")
             view = await made(store)
             for progress in (-1, 101):
-                task = replace(view.tasks[0], progress=progress)
+                task = view.tasks[0]._replace(progress=progress)
 
                 def decide(now: Snapshot, task: Any = task) -> tuple[Change, None]:
                     return Change(replace(now.release, name="half"), NOW, (task,)), None
@@ -313,7 +313,7 @@ def test_a_full_disk_is_named_nothing_is_half_written_and_the_store_goes_on(tmp_
         async with open_store(url(path)) as store:
             await serve(store, *"abc")
             view = await made(store)
-            task = replace(view.tasks[0], progress=1)
+            task = view.tasks[0]._replace(progress=1)
             events = tuple(EventDraft(EventType.INFO, "long " * 400) for _ in range(50))
 
             def decide(now: Snapshot) -> tuple[Change, None]:
@@ -588,7 +588,7 @@ def test_a_change_of_many_tasks_is_one_statement(tmp_path: Path) -> None:
             event.listen(store._database._writer, "before_cursor_execute", hear)
 
             def decide(now: Snapshot) -> tuple[Change, None]:
-                tasks = tuple(replace(task, progress=n) for n, task in enumerate(now.tasks.values()))
+                tasks = tuple(task._replace(progress=n) for n, task in enumerate(now.tasks.values()))
                 events = tuple(EventDraft(EventType.INFO, "e", task.kf_id, task.service_id) for task in tasks)
                 return Change(now.release, datetime.now(UTC), tasks, events), None
 

@@ -296,7 +296,7 @@ class StoreContract:
             due_at=NOW + 3 * SECOND,
             last_error="no answer ✗",
         )
-        same = {field.name for field in fields(Task) if getattr(before, field.name) == getattr(after, field.name)}
+        same = {name for name in Task._fields if getattr(before, name) == getattr(after, name)}
         assert same == {"kf_id", "service_id", "service_name", "service_url", "created_at"}
 
         await store.change(view.release.kf_id, lambda now: (Change(now.release, NOW, (after,)), None))
@@ -310,7 +310,7 @@ class StoreContract:
         await serve(store, "one", "two", "three")
         view = await made(store)
         one, two, three = view.tasks
-        changed = (replace(one, progress=7), replace(two, state=TaskState.PENDING, told=Action.INITIALIZE))
+        changed = (one._replace(progress=7), two._replace(state=TaskState.PENDING, told=Action.INITIALIZE))
         await store.change(view.release.kf_id, lambda now: (Change(now.release, NOW, changed), None))
         assert (*changed, three) == (await store.release(view.release.kf_id)).tasks
 
@@ -392,7 +392,7 @@ class StoreContract:
             async with self.opened(tmp_path, bits) as store:
                 await serve(store, "one")
                 view = await made(store)
-                task = replace(view.tasks[0], progress=50)
+                task = view.tasks[0]._replace(progress=50)
                 events = (EventDraft(EventType.INFO, "one"), EventDraft(EventType.INFO, "two"))
 
                 def decide(now: Snapshot) -> tuple[Change, None]:
@@ -417,7 +417,7 @@ class StoreContract:
             lease = replace(now.release.lease, epoch=now.release.lease.epoch + 1)
             task = next(iter(now.tasks.values()))
             event = EventDraft(EventType.INFO, f"{lease.epoch}")
-            tasks = (replace(task, progress=task.progress + 1),)
+            tasks = (task._replace(progress=task.progress + 1),)
             return Change(replace(now.release, lease=lease), NOW, tasks, (event,)), None
 
         await asyncio.gather(
@@ -471,7 +471,7 @@ class StoreContract:
         view = await made(store)
         other_release = await made(store)
         states = [TaskState.PENDING, TaskState.PENDING, TaskState.RUNNING, TaskState.PENDING]
-        moved = tuple(replace(task, state=state) for task, state in zip(view.tasks, states, strict=False))
+        moved = tuple(task._replace(state=state) for task, state in zip(view.tasks, states, strict=False))
         await store.change(view.release.kf_id, lambda now: (Change(now.release, NOW, moved), None))
 
         for task_id, others in {
@@ -491,7 +491,7 @@ class StoreContract:
         view = await made(store)
         await store.edit_service(service.kf_id, {"name": "new", "url": "http://new.example"})
         await store.delete_service(service.kf_id)
-        task = replace(view.tasks[0], service_name="new", service_url="http://new.example")
+        task = view.tasks[0]._replace(service_name="new", service_url="http://new.example")
         assert (task,) == (await store.release(view.release.kf_id)).tasks
         assert {task.kf_id: task} == (await seen(store, view.release.kf_id)).tasks
         assert task == (await store.task(task.kf_id)).task
@@ -649,7 +649,7 @@ class StoreContract:
         await store.change(
             views[1].release.kf_id,
             lambda now: (
-                Change(now.release, NOW, tuple(replace(task, state=TaskState.PENDING) for task in now.tasks.values())),
+                Change(now.release, NOW, tuple(task._replace(state=TaskState.PENDING) for task in now.tasks.values())),
                 None,
             ),
         )
@@ -919,7 +919,7 @@ async def _move(store: Store, view: ReleaseView, chance: random.Random) -> None:
                     ending=ReleaseState.FAILED,
                 ),
                 NOW,
-                tuple(replace(task, state=chance.choice(list(TaskState))) for task in now.tasks.values()),
+                tuple(task._replace(state=chance.choice(list(TaskState))) for task in now.tasks.values()),
             ),
             None,
         ),

@@ -12,7 +12,9 @@ from typing import Final
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ID_BITS: Final = 40
-_DIGIT_BITS: Final = 5
+_PAIR_BITS: Final = 10
+_PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
+"""Every two digits by their number, since ids are made by the hundred in one commit."""
 _PATTERN: Final = re.compile(rf"[A-Z]{{2}}_[{ALPHABET}]{{8}}")
 
 
@@ -30,8 +32,8 @@ class Prefix(StrEnum):
 def make_id(prefix: Prefix, random_bits: Callable[[int], int]) -> str:
     """Make an id; `random_bits(40)` gives a number of that many uniformly random bits."""
     number = random_bits(ID_BITS)
-    shifts = range(ID_BITS - _DIGIT_BITS, -1, -_DIGIT_BITS)
-    return f"{prefix}_" + "".join(ALPHABET[number >> shift & 31] for shift in shifts)
+    shifts = range(ID_BITS - _PAIR_BITS, -1, -_PAIR_BITS)
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in shifts])
 
 
 def is_id(text: object, prefix: Prefix | None = None) -> bool:

@@ -58,9 +58,9 @@ class Draft:
         """Change fields of the release other than its state."""
         self.release = replace(self.release, **fields)
 
-    def set_task(self, task_id: str, **fields: Any) -> Task:  # noqa: ANN401 - dataclasses.replace checks the names
+    def set_task(self, task_id: str, **fields: Any) -> Task:  # noqa: ANN401 - the tuple checks the names
         """Change fields of a task other than its state; return the task as it is now."""
-        task = self.tasks[task_id] = replace(self.tasks[task_id], **fields)
+        task = self.tasks[task_id] = self.tasks[task_id]._replace(**fields)
         return task
 
     def move_release(self, to: ReleaseState) -> None:

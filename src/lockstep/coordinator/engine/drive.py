@@ -144,7 +144,8 @@ class Drive:
         reply = await self._ask(send, release)
         self._receipts.append(Receipt(send.task_id, send.action, reply))
         del self._flights[send.task_id]
-        self._arrived.set()
+        if len(self._receipts) == 1 or not self._flights or isinstance(reply, Refusal):
+            self._arrived.set()
 
     async def _ask(self, send: Send, release: Release) -> Reply:
         request = Request(send.action, send.task_id, release.kf_id)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, true, update
@@ -10,11 +11,12 @@ from sqlalchemy import Connection, bindparam, func, insert, select, true, update
 from lockstep.coordinator.core.model import Release, Task
 from lockstep.coordinator.core.records import NewRelease, ReleaseView
 from lockstep.coordinator.core.versions import Version, candidate_version
+from lockstep.coordinator.store.bulk import execute_many
 from lockstep.coordinator.store.catalogue import IN_SERVICE, known_studies
 from lockstep.coordinator.store.changing import add_to_tallies
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import unknown_studies, without_repeats
-from lockstep.coordinator.store.rows import from_release, from_task
+from lockstep.coordinator.store.rows import from_release
 from lockstep.coordinator.store.tables import (
     CANDIDATE,
     release,
@@ -39,6 +41,7 @@ _ENABLED_SERVICES: Final = (
     .order_by(task_service.c.position)
 )
 _INSERT_RELEASE: Final = insert(release).returning(release.c.position)
+_INSERT_TASK: Final = insert(task)
 _POINT_STUDIES_AT_NEWEST: Final = (
     update(study)
     .where(
@@ -94,10 +97,13 @@ def _store(connection: Connection, ids: FreshIds, created: Release, tasks: Seque
         connection.execute(insert(release_study), held)
         connection.execute(_POINT_STUDIES_AT_NEWEST, {"newest": position})
     if tasks:
-        connection.execute(insert(task), [_task_row(ids, created.kf_id, row) for row in tasks])
+        _store_tasks(connection, ids, created.kf_id, tasks)
     add_to_tallies(connection, Counter([releases_in(created.state), *(tasks_in(row.state) for row in tasks)]))
 
 
-def _task_row(ids: FreshIds, release_id: str, row: Task) -> dict[str, object]:
-    names = {"kf_id": row.kf_id, "uuid": ids.uuid(), "release_id": release_id, "service_id": row.service_id}
-    return {**names, "created_at": row.created_at, **from_task(row)}
+def _store_tasks(connection: Connection, ids: FreshIds, release_id: str, tasks: Sequence[Task]) -> None:
+    columns = dict(zip(Task._fields, zip(*tasks, strict=True), strict=True))
+    for name in ("service_name", "service_url"):
+        del columns[name]
+    uuids = [ids.uuid() for _ in tasks]
+    execute_many(connection, _INSERT_TASK, {**columns, "uuid": uuids, "release_id": repeat(release_id)})

@@ -318,7 +318,7 @@ class MemoryStore:
     def _rename(self, service: TaskService) -> None:
         for release_id, tasks in self._tasks.items():
             self._tasks[release_id] = {
-                kf_id: replace(task, service_name=service.name, service_url=service.url)
+                kf_id: task._replace(service_name=service.name, service_url=service.url)
                 if task.service_id == service.kf_id
                 else task
                 for kf_id, task in tasks.items()

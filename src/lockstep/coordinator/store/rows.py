@@ -177,12 +177,7 @@ def from_release(value: Release) -> Values:
 
 def to_task(row: AnyRow) -> Task:
     """Return the task that a row of `TASK_COLUMNS` holds."""
-    return Task(*row[1:])
-
-
-def from_task(value: Task) -> Values:
-    """Return the columns of a task that its decisions may change."""
-    return dict(zip(TASK_FIELDS, task_values(value), strict=True))
+    return Task._make(row[1:])
 
 
 def to_service(row: AnyRow) -> TaskService:
