@@ -4,9 +4,12 @@ Every face makes one of these from what it was sent and passes it on to the comm
 do and see is answered from it in one place, `services/access.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from lockstep.protocol.states import ReleaseState
 
 
 class Role(StrEnum):
@@ -71,6 +74,10 @@ class Sight:
 
     everything: bool = False
     studies: frozenset[str] = frozenset()
+
+    def sees(self, state: ReleaseState, studies: Iterable[str]) -> bool:
+        """Tell whether a release in a state, with some studies, may be seen."""
+        return self.everything or state is ReleaseState.PUBLISHED or not self.studies.isdisjoint(studies)
 
 
 ALL: Final = Sight(everything=True)

@@ -3,15 +3,19 @@
 Plain values, as their rows are; the store makes them, and the faces turn them into their own shapes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from lockstep.coordinator.core.model import EventType, Release, Task
 from lockstep.coordinator.core.versions import Version
-from lockstep.protocol.states import TaskState
+from lockstep.protocol.states import ReleaseState, TaskState
 
 Row = TypeVar("Row")
+
+TOLERATED_FAILURES: Final = 3
+"""Failed health checks in a row after which a service still counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,7 @@ class TaskService:
     @property
     def health_status(self) -> str:
         """Return `ok` or `down`, the words that clients know."""
-        tolerated = 3
-        return "ok" if self.last_ok_status <= tolerated else "down"
+        return "ok" if self.last_ok_status <= TOLERATED_FAILURES else "down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +136,109 @@ class NewRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What makes a request that is sent again known as the same one.
+
+    Attributes:
+        caller: who sent it; the keys of one caller mean nothing for another.
+        key: the word that the caller chose for it.
+        fingerprint: stands for what it asked for, so that a key that is used for something else is noticed.
+    """
+
+    caller: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewNote:
+    """A note to be written on a release, or on one study in it."""
+
+    description: str
+    release_id: str
+    study_id: str | None = None
+    author: str = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """Something that happened elsewhere and is to stand among our events."""
+
+    event_type: EventType
+    message: str
+    release_id: str | None = None
+    task_service_id: str | None = None
+    task_id: str | None = None
+
+
+NEWEST_FIRST: Final = "-created_at"
+"""The order of every list that nobody asked to have in another."""
+
+
+@dataclass(frozen=True, slots=True)
 class PageOf:
-    """Which part of a list: `limit` rows from the `offset`-th, newest created first."""
+    """Which part of a list: `limit` rows from the `offset`-th on.
+
+    Attributes:
+        order: one of the list's orders below, with a minus before it for the other way round. Rows that are equal in
+            it stand in the order of their creation, the same way round, so that no row is on two pages.
+    """
 
     limit: int = 10
     offset: int = 0
+    order: str = NEWEST_FIRST
+
+
+RELEASE_ORDERS: Final = ("created_at", "name", "author", "version", "state", "published_at")
+TASK_ORDERS: Final = ("created_at", "state")
+SERVICE_ORDERS: Final = ("created_at", "name", "author")
+STUDY_ORDERS: Final = ("created_at", "name", "kf_id")
+EVENT_ORDERS: Final = ("created_at", "event_type")
+NOTE_ORDERS: Final = ("created_at", "author")
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Part of a list, and how many rows the whole of it has."""
+    """Part of a list, and how many rows the whole of it has.
+
+    The count is exact up to `COUNTED` rows beyond the page. There, filtered lists count no further.
+    """
 
     rows: tuple[Row, ...]
     count: int
+
+
+COUNTED: Final = 10_000
+"""Rows beyond a page that are counted at the most, where the number of all is not known without looking at each."""
+
+SEARCHED: Final = 100_000
+"""Rows that are searched for a text at the most: the first of those that the other filters leave, in the list's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFilter:
+    """Which releases. None, and what is empty, filters nothing.
+
+    Attributes:
+        states: in one of them.
+        study_id: it holds the study.
+        tags: it has every one of them.
+        name_contains: in any case of letters.
+        created_before, created_after, published_before, published_after: strictly.
+    """
+
+    states: Collection[ReleaseState] = ()
+    study_id: str | None = None
+    author: str | None = None
+    name: str | None = None
+    name_contains: str | None = None
+    version: Version | None = None
+    is_major: bool | None = None
+    tags: tuple[str, ...] = ()
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+    published_before: datetime | None = None
+    published_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +248,9 @@ class TaskFilter:
     release_id: str | None = None
     task_service_id: str | None = None
     state: TaskState | None = None
+    kf_id: str | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +261,46 @@ class EventFilter:
     task_service_id: str | None = None
     task_id: str | None = None
     event_type: EventType | None = None
+    message_contains: str | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFilter:
+    """Which release notes; None filters nothing."""
+
+    release_id: str | None = None
+    study_id: str | None = None
+    author: str | None = None
+    kf_id: str | None = None
+    description_contains: str | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilter:
+    """Which task services, deleted ones never; None filters nothing."""
+
+    enabled: bool | None = None
+    author: str | None = None
+    name: str | None = None
+    name_contains: str | None = None
+    description: str | None = None
+    url: str | None = None
+    healthy: bool | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """Which studies; None filters nothing."""
+
+    kf_id: str | None = None
+    name_contains: str | None = None
+    visible: bool | None = None
+    deleted: bool | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None

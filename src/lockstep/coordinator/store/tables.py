@@ -113,6 +113,12 @@ release = Table(
     CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease"),
 )
 Index(None, release.c.state, release.c.position)
+Index(None, release.c.created_at, release.c.position)
+Index(None, release.c.name, release.c.position)
+Index(None, release.c.author, release.c.position)
+Index(None, release.c.is_major, release.c.position)
+Index(None, release.c.major, release.c.minor, release.c.patch, release.c.position)
+Index(None, release.c.published_at, release.c.position)
 Index(
     "ix_release_look_at",
     release.c.look_at,
@@ -185,6 +191,7 @@ task = Table(
 Index(None, task.c.release_id, task.c.position, task.c.state)
 Index(None, task.c.service_id, task.c.position, task.c.state)
 Index(None, task.c.state, task.c.position)
+Index(None, task.c.created_at, task.c.position)
 
 study = Table(
     "study",
@@ -208,6 +215,25 @@ release_study = Table(
 )
 Index(None, release_study.c.release_position)
 
+release_tag = Table(
+    "release_tag",
+    metadata,
+    Column("tag", String(50), primary_key=True),
+    Column("release_position", POSITION, ForeignKey("release.position"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index(None, release_tag.c.release_position)
+
+study_published = Table(
+    "study_published",
+    metadata,
+    Column("study_id", String(11), ForeignKey("study.kf_id"), primary_key=True),
+    Column("published_at", UtcDateTime, primary_key=True),
+    Column("release_position", POSITION, ForeignKey("release.position"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""When each study became public with which release: the last row of a study is what is public of it now."""
+
 event = Table(
     "event",
     metadata,
@@ -226,6 +252,7 @@ event = Table(
 Index(None, event.c.release_id, event.c.position, event.c.task_id)
 Index(None, event.c.task_service_id, event.c.position)
 Index(None, event.c.event_type, event.c.position)
+Index(None, event.c.created_at, event.c.position)
 
 release_note = Table(
     "release_note",
@@ -240,6 +267,8 @@ release_note = Table(
 )
 Index(None, release_note.c.release_id, release_note.c.position)
 Index(None, release_note.c.study_id, release_note.c.position)
+Index(None, release_note.c.author, release_note.c.position)
+Index(None, release_note.c.created_at, release_note.c.position)
 
 version_ledger = Table(
     "version_ledger",
@@ -252,6 +281,18 @@ version_ledger = Table(
     _one_of("kind", (CANDIDATE, PUBLISHING)),
 )
 Index(None, version_ledger.c.kind, version_ledger.c.major, version_ledger.c.minor, version_ledger.c.patch)
+
+request_key = Table(
+    "request_key",
+    metadata,
+    Column("caller", String(200), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("release_id", String(11), ForeignKey("release.kf_id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The keys of requests to create a release, and what came of each."""
 
 tally = Table(
     "tally",
