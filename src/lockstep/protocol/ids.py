@@ -27,6 +27,7 @@ class Prefix(StrEnum):
     EVENT = "EV"
     RELEASE_NOTE = "RN"
     STUDY = "SD"
+    WEBHOOK = "WH"
 
 
 def make_id(prefix: Prefix, random_bits: Callable[[int], int]) -> str:

@@ -28,12 +28,13 @@ from sqlalchemy import (
     text,
 )
 
+from lockstep.coordinator.core.announcing import DeliveryState, ReceiverKind
 from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
@@ -336,3 +337,53 @@ secret = Table(
     "secret", metadata, Column("name", String(40), primary_key=True), Column("value", String(100), nullable=False)
 )
 """What the deployment made up for itself and every process of it must know."""
+
+receiver = Table(
+    "receiver",
+    metadata,
+    _position(),
+    Column("kf_id", String(11), nullable=False, unique=True),
+    Column("kind", Word(ReceiverKind), nullable=False),
+    Column("target", String(2000), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("description", String(500), nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("secret", String(100), nullable=False),
+    Column("old_secret", String(100), nullable=False),
+    Column("old_secret_until", UtcDateTime),
+    Column("enabled", Boolean, nullable=False),
+    Column("disabled_because", String(200), nullable=False),
+    Column("cursor", POSITION, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("held_until", UtcDateTime),
+    Column("lease_epoch", Integer, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", UtcDateTime),
+    _one_of("kind", ReceiverKind),
+    CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("receiver_position", POSITION, ForeignKey("receiver.position"), primary_key=True),
+    Column("event_position", POSITION, ForeignKey("event.position"), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("state", Word(DeliveryState), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tried_at", UtcDateTime),
+    Column("due_at", UtcDateTime),
+    Column("status", Integer),
+    Column("error", Text, nullable=False),
+    _one_of("state", DeliveryState),
+    CheckConstraint("due_at IS NULL OR state = 'waiting'", name="due"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_delivery_due_at",
+    delivery.c.receiver_position,
+    delivery.c.due_at,
+    sqlite_where=delivery.c.due_at.is_not(None),
+    postgresql_where=delivery.c.due_at.is_not(None),
+)
+Index(None, delivery.c.receiver_position, delivery.c.state, delivery.c.event_position)
