@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockstep.protocol.errors import BadMessage
-from lockstep.protocol.messages import ACCEPTED, WANTED, Action, Answer, Refusal, Request, Silence
+from lockstep.protocol.messages import ACCEPTED, EPOCH_LIMIT, WANTED, Action, Answer, Refusal, Request, Silence
 from lockstep.protocol.states import TaskState, reached
 from lockstep.protocol.wire import ASK_AGAIN, read_progress, reply_from_http, request_from_json, request_to_json
 
@@ -19,7 +19,8 @@ JSON = st.recursive(
 )
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=100)
 TEXTS = st.lists(st.text(), max_size=5).map(tuple)
-REQUESTS = st.builds(Request, st.sampled_from(Action), NAMES, NAMES, TEXTS, TEXTS)
+EPOCHS = st.none() | st.integers(0, EPOCH_LIMIT)
+REQUESTS = st.builds(Request, st.sampled_from(Action), NAMES, NAMES, TEXTS, TEXTS, EPOCHS)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +183,11 @@ def test_a_progress_is_the_same_as_number_and_as_text(number: float) -> None:
 def test_a_request_survives_the_wire(request: Request) -> None:
     """Whole, except for what a question for the status leaves out."""
     body = json.loads(json.dumps(request_to_json(request)))
-    plain = Request(request.action, request.task_id, request.release_id)
+    plain = Request(request.action, request.task_id, request.release_id, epoch=request.epoch)
     assert request_from_json(body) == (plain if request.action is Action.GET_STATUS else request)
 
 
-@given(JSON | st.dictionaries(st.sampled_from(["action", "task_id", "release_id", "studies", "urls", "kf_id"]), JSON))
+@given(JSON | st.dictionaries(st.sampled_from(["action", "task_id", "release_id", "studies", "urls", "epoch"]), JSON))
 def test_reading_any_body_gives_a_request_or_a_sentence(body: Any) -> None:
     sentence = "it is a request"
     try:
@@ -210,6 +211,13 @@ def test_reading_any_body_gives_a_request_or_a_sentence(body: Any) -> None:
         ({"action": "start", "task_id": "TA"}, "release_id is missing"),
         ({"action": "start", "task_id": "TA", "release_id": "RE", "studies": "SD"}, "studies must be a list of texts"),
         ({"action": "start", "task_id": "TA", "release_id": "RE", "urls": [1]}, "urls must be a list of texts"),
+        *(
+            (
+                {"action": "start", "task_id": "TA", "release_id": "RE", "epoch": epoch},
+                f"epoch must be a whole number from 0 to 9007199254740991, not {epoch!r}",
+            )
+            for epoch in (-1, 2**53, 1.0, True, "7", [7])
+        ),
     ],
 )
 def test_a_body_that_is_no_request_is_told_why(body: Any, sentence: str) -> None:
@@ -231,3 +239,22 @@ def test_what_is_wanted_is_accepted() -> None:
     for action, wanted in WANTED.items():
         assert wanted in ACCEPTED[action]
         assert all(reached(state, wanted) for state in ACCEPTED[action])
+
+
+def test_an_epoch_is_sent_last_and_only_when_there_is_one() -> None:
+    """A service in the field gets to see the body that it knows, with a key more at its end or none."""
+    for action in Action:
+        without = request_to_json(Request(action, "TA_1", "RE_1"))
+        with_epoch = request_to_json(Request(action, "TA_1", "RE_1", epoch=0))
+        assert "epoch" not in without
+        assert [*without.items(), ("epoch", 0)] == list(with_epoch.items())
+
+
+@pytest.mark.parametrize(("value", "epoch"), [(7, 7), (0, 0), (-1, None), ("7", None), (True, None), (None, None)])
+def test_the_epoch_of_an_answer_and_of_a_refusal(value: object, epoch: int | None) -> None:
+    """What is no epoch is as if it were not there: it must not spoil what else the service says."""
+    body = json.dumps({"state": "running", "epoch": value}).encode()
+    assert reply_from_http(200, body) == Answer(TaskState.RUNNING, epoch=epoch)
+    refusal = reply_from_http(409, body)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.epoch) == (409, epoch)

@@ -12,6 +12,9 @@ from typing import Final
 
 from lockstep.protocol.states import TaskState
 
+EPOCH_LIMIT: Final = 2**53 - 1
+"""The highest epoch: the largest whole number that every reader of JSON takes as it is."""
+
 
 class Action(StrEnum):
     """What a coordinator asks of a task service, the body's `action`."""
@@ -44,6 +47,10 @@ class Request:
 
     `urls` holds one retrieval address in the data service per study, in the order of `studies`. Both are left out
     of a `get_status`, as its receivers expect.
+
+    `epoch` numbers those who send requests for one release one after the other: each who takes over has a higher
+    one. A service that keeps the highest it has seen for a task refuses whatever comes later from somebody who was
+    replaced. None says nothing about that.
     """
 
     action: Action
@@ -51,6 +58,7 @@ class Request:
     release_id: str
     studies: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +66,27 @@ class Answer:
     """The service answered 200.
 
     `state` is absent when the body names none or is no JSON object. `progress` is in percent, 0 to 100; `complaint`
-    says what was wrong with a progress that could not be understood, which is worth a warning and no more.
+    says what was wrong with a progress that could not be understood, which is worth a warning and no more. `epoch` is
+    the highest that the service has seen for the task, from a service that keeps it.
     """
 
     state: TaskState | None = None
     progress: int | None = None
     complaint: str | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The service has spoken, and it said no: a status other than 200, or a state that is no state.
 
-    `status` is the HTTP status, and `reason` a sentence for the event.
+    `status` is the HTTP status, and `reason` a sentence for the event. `epoch` is the highest that the service has
+    seen for the task; one above that of the request means that its sender has been replaced.
     """
 
     status: int
     reason: str
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

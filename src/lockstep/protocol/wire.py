@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from lockstep.protocol.errors import BadMessage, shown
-from lockstep.protocol.messages import Action, Answer, Refusal, Reply, Request, Silence
+from lockstep.protocol.messages import EPOCH_LIMIT, Action, Answer, Refusal, Reply, Request, Silence
 from lockstep.protocol.states import task_state
 
 ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
@@ -28,17 +28,20 @@ _OK: Final = 200
 def request_to_json(request: Request) -> dict[str, Any]:
     """Return the body of a request, its keys in the order that services in the field know.
 
-    `kf_id` repeats the task's id for services that follow the first description of the protocol.
+    `kf_id` repeats the task's id for services that follow the first description of the protocol. `epoch` comes last,
+    and only when there is one.
     """
     task = {"task_id": request.task_id, "release_id": request.release_id}
+    epoch = {} if request.epoch is None else {"epoch": request.epoch}
     if request.action is Action.GET_STATUS:
-        return {**task, "action": request.action.value, "kf_id": request.task_id}
+        return {**task, "action": request.action.value, "kf_id": request.task_id, **epoch}
     return {
         "action": request.action.value,
         **task,
         "studies": list(request.studies),
         "urls": list(request.urls),
         "kf_id": request.task_id,
+        **epoch,
     }
 
 
@@ -56,6 +59,7 @@ def request_from_json(body: object) -> Request:
         release_id=_name(body, "release_id"),
         studies=_texts(body, "studies"),
         urls=_texts(body, "urls"),
+        epoch=_epoch(body),
     )
 
 
@@ -71,18 +75,18 @@ def reply_from_http(status: int, body: bytes, retry_after: str | None = None) ->
     if status != _OK:
         if status in ASK_AGAIN and retry_after is not None and (pause := _pause_s(retry_after)) is not None:
             return Silence(f"HTTP {status} with Retry-After", pause)
-        return Refusal(status, _refusal_reason(status, body))
+        return Refusal(status, _refusal_reason(status, body), _epoch_seen(_object(body)))
     fields = _object(body)
-    word = fields.get("state")
+    word, epoch = fields.get("state"), _epoch_seen(fields)
     try:
         state = None if word is None else task_state(word)
     except BadMessage as error:
-        return Refusal(status, f"HTTP 200, but {error}")
+        return Refusal(status, f"HTTP 200, but {error}", epoch)
     try:
         progress = read_progress(fields["progress"]) if "progress" in fields else None
     except BadMessage as error:
-        return Answer(state, None, str(error))
-    return Answer(state, progress)
+        return Answer(state, None, str(error), epoch)
+    return Answer(state, progress, epoch=epoch)
 
 
 def read_progress(value: object) -> int:
@@ -127,6 +131,22 @@ def _texts(body: Mapping[str, object], key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadMessage(f"{key} must be a list of texts")
     return tuple(value)
+
+
+def _epoch(body: Mapping[str, object]) -> int | None:
+    if (value := body.get("epoch")) is not None and not _is_epoch(value):
+        raise BadMessage(f"epoch must be a whole number from 0 to {EPOCH_LIMIT}, not {shown(value)}")
+    return _epoch_seen(body)
+
+
+def _epoch_seen(fields: Mapping[str, Any]) -> int | None:
+    """Return the epoch that an answer names; one that is none is none of our business."""
+    value = fields.get("epoch")
+    return value if _is_epoch(value) else None
+
+
+def _is_epoch(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= EPOCH_LIMIT
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
