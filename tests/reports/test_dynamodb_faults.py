@@ -175,13 +175,21 @@ def test_html_and_faults_of_the_server_are_passing(proxy: Proxy, store: DynamoRe
     assert odd == []
 
 
-def test_out_of_reach_it_says_so_without_an_address(tables: Tables) -> None:
+@pytest.mark.usefixtures("dynamodb_url")
+def test_out_of_reach_it_is_asked_again_and_then_said_without_an_address() -> None:
     with proxied("http://127.0.0.1:1") as gone:
-        url = gone.url
-    store = DynamoReports(Calls(connect(endpoint_url=url), attempts=2, pause_s=0.001), tables)
+        client = connect(endpoint_url=gone.url)
+    asked: list[str] = []
+
+    def ask() -> Any:
+        asked.append("ListTables")
+        return client.list_tables()
+
     with pytest.raises(StoreUnavailable) as caught:
-        store.report(RELEASE)
-    assert str(caught.value) == "the tables of the reports in DynamoDB cannot be used: EndpointConnectionError"
+        Calls(client, attempts=3, pause_s=0.001).ask(ask)
+    assert len(asked) == 3
+    sentence = "the tables of the reports in DynamoDB cannot be used: nothing can be reached where DynamoDB should be"
+    assert sentence == str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ take its time, and delays nobody else.
 
 import re
 from datetime import UTC, datetime
-from http import HTTPStatus
 from itertools import islice
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -33,7 +32,7 @@ from lockstep.reports.diff_texts import diff_to_csv, diff_to_json, diff_to_markd
 from lockstep.reports.report import ReportState
 from lockstep.reports.shapes import report_to_json, study_to_json
 from lockstep.reports.store import Place, ReportStore, rows_of_study
-from lockstep.taskkit import StoreUnavailable
+from lockstep.taskkit.error_answers import error_answers
 
 MOST_ROWS: Final = 1000
 """The most releases of one study that are looked at without paging, the newest ones."""
@@ -41,7 +40,6 @@ MOST_ROWS: Final = 1000
 PAGE_SIZE: Final = 50
 LARGEST_PAGE: Final = 100
 
-_RETRY_AFTER_S: Final = 5
 _FORMATS: Final = ("application/json", "text/csv", "text/markdown")
 
 
@@ -58,12 +56,9 @@ def reports_route(store: ReportStore, *, threshold_percent: float = THRESHOLD_PE
             Route("/{release_id}/{study_id}", reading.study),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["authorization"])],
-        exception_handlers={
-            HTTPException: _http_error,
-            NoReport: _not_found,
-            NotCounted: _conflict,
-            StoreUnavailable: _unavailable,
-        },
+        exception_handlers=error_answers(
+            "there is no report at this address", {NoReport: 404, NotCounted: 409}, passing=[NotCounted]
+        ),
     )
     return Mount("/reports", app=app)
 
@@ -158,25 +153,3 @@ def _place(request: Request) -> Place | None:
     if moment is None or not release_id:
         raise HTTPException(400, "after must be what the `next` of an earlier page had there")
     return Place(moment, release_id)
-
-
-async def _http_error(request: Request, raised: Exception) -> JSONResponse:
-    error = cast("HTTPException", raised)
-    sentence = error.detail
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        sentence = f"{request.method} is not possible here; reports are only read"
-    elif sentence == HTTPStatus.NOT_FOUND.phrase:
-        sentence = "there is no report at this address"
-    return JSONResponse({"message": sentence}, error.status_code, error.headers)
-
-
-async def _not_found(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, 404)
-
-
-async def _conflict(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, 409, {"Retry-After": str(_RETRY_AFTER_S)})
-
-
-async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, 503, {"Retry-After": str(_RETRY_AFTER_S)})

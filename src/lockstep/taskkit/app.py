@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 
 from starlette.applications import Starlette
@@ -28,14 +27,15 @@ from lockstep.protocol.messages import Action
 from lockstep.protocol.messages import Request as Message
 from lockstep.protocol.wire import request_from_json
 from lockstep.taskkit.desk import Desk
-from lockstep.taskkit.store import StoredTask, StoreUnavailable
+from lockstep.taskkit.error_answers import error_answers
+from lockstep.taskkit.store import StoredTask
 from lockstep.taskkit.table import Refused, answer
 
 BODY_LIMIT: Final = 1_000_000
 """Bytes of a request's body; two thousand studies with their addresses take a fifth of it."""
 
 _DRAIN_LIMIT: Final = 16 * BODY_LIMIT
-_RETRY_AFTER_S: Final = 5
+_NOTHING_HERE: Final = "there is nothing at this address; a task service has GET /status and POST /tasks"
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -76,11 +76,8 @@ def make_app(host: Host, routes: Sequence[BaseRoute], middleware: Sequence[Middl
         middleware=middleware,
         lifespan=host.lifespan,
         exception_handlers={
-            HTTPException: _http_error,
-            BadMessage: _refused,
+            **error_answers(_NOTHING_HERE, {BadMessage: 400, ClientDisconnect: 400}),
             Refused: _refused,
-            ClientDisconnect: _refused,
-            StoreUnavailable: _unavailable,
             Exception: _unforeseen,
         },
     )
@@ -134,22 +131,8 @@ def _task_to_json(task: StoredTask, name: str) -> dict[str, Any]:
     return shown if task.error is None else {**shown, "error": task.error}
 
 
-async def _http_error(request: Request, raised: Exception) -> JSONResponse:
-    error = cast("HTTPException", raised)
-    sentence = error.detail
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        sentence = f"{request.method} is not possible here; {(error.headers or {}).get('Allow', 'nothing')} is"
-    elif sentence == HTTPStatus.NOT_FOUND.phrase:
-        sentence = "there is nothing at this address; a task service has GET /status and POST /tasks"
-    return JSONResponse({"message": sentence}, error.status_code, error.headers)
-
-
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, error.status if isinstance(error, Refused) else 400)
-
-
-async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, 503, {"Retry-After": str(_RETRY_AFTER_S)})
+    return JSONResponse({"message": str(error)}, cast("Refused", error).status)
 
 
 async def _unforeseen(_request: Request, _error: Exception) -> JSONResponse:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from lockstep.taskkit import StoreUnavailable
@@ -70,12 +71,16 @@ _PASSING: Final = frozenset(
     }
 )
 _NO_TABLE: Final = "ResourceNotFoundException"
+_OUT_OF_REACH: Final = "nothing can be reached where DynamoDB should be"
 _REMEDIES: Final = {
     _NO_TABLE: "a table is not there; `lockstep reports create-tables` makes what is missing",
     "AccessDeniedException": "this program may not use the tables; its role or user needs the right to",
     "UnrecognizedClientException": "the AWS credentials are not known there",
     "InvalidSignatureException": "the AWS credentials are wrong",
     "ExpiredTokenException": "the AWS credentials have expired",
+    "NoCredentialsError": "no AWS credentials are set; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY would set them",
+    "EndpointConnectionError": _OUT_OF_REACH,
+    "ConnectTimeoutError": _OUT_OF_REACH,
 }
 
 
@@ -231,12 +236,12 @@ def _is_passing(error: Exception, codes: set[str]) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= _SERVER_ERRORS or codes <= _PASSING
-    return isinstance(error, HTTPClientError | ResponseParserError)
+    return isinstance(error, NoConnection | HTTPClientError | ResponseParserError)
 
 
 def _sentence(error: Exception, codes: set[str]) -> str:
-    known = next((remedy for code, remedy in _REMEDIES.items() if code in codes), None)
-    reason = known or ", ".join(sorted(codes - {"None"})) or type(error).__name__
+    names = (codes - {"None"}) or {type(error).__name__}
+    reason = next((remedy for name, remedy in _REMEDIES.items() if name in names), None) or ", ".join(sorted(names))
     return f"the tables of the reports in DynamoDB cannot be used: {reason}"
 
 
