@@ -16,8 +16,19 @@ from lockstep.taskkit import MemoryStore, SqliteStore, StoredTask, StoreUnavaila
 PENDING = StoredTask("TA_1", "RE_1", studies=("SD_1", "SD_2"), urls=("http://d.test/1", "http://d.test/ü"))
 RUNNING = replace(PENDING, state=TaskState.RUNNING, attempt=1)
 EVERY_FIELD = StoredTask(
-    "TA_2", "RE_2", TaskState.FAILED, 42, ("SD_1",), ("http://d.test/1",), 3, cleanup_due=True, error="it broke"
+    "TA_2",
+    "RE_2",
+    TaskState.FAILED,
+    42,
+    ("SD_1",),
+    ("http://d.test/1",),
+    3,
+    cleanup_due=True,
+    error="it broke",
+    epoch=7,
 )
+
+NUMBERS = {"progress", "attempt", "cleanup_due"}
 
 
 class StoreContract:
@@ -49,15 +60,24 @@ class StoreContract:
         assert store.get("TA_1") == PENDING
 
     def test_a_change_needs_the_task_as_it_was_seen(self, store: TaskStore) -> None:
-        """Whoever saw another state or another attempt than the stored one changes nothing."""
+        """Whoever saw another state, attempt or epoch than the stored one changes nothing."""
         store.add(RUNNING)
         staged = replace(RUNNING, state=TaskState.STAGED, progress=100)
         assert not store.replace(PENDING, staged)
         assert not store.replace(replace(RUNNING, attempt=2), staged)
+        assert not store.replace(replace(RUNNING, epoch=1), staged)
         assert not store.replace(replace(RUNNING, task_id="TA_9"), staged)
         assert store.get("TA_1") == RUNNING
         assert store.replace(replace(RUNNING, progress=70), staged)
         assert store.get("TA_1") == staged
+
+    def test_an_epoch_is_part_of_what_was_seen(self, store: TaskStore) -> None:
+        """Whoever saw the task before a higher epoch came changes nothing."""
+        store.add(replace(RUNNING, epoch=1))
+        assert store.replace(replace(RUNNING, epoch=1), replace(RUNNING, epoch=2))
+        for before in (RUNNING, replace(RUNNING, epoch=1)):
+            assert not store.replace(before, replace(RUNNING, state=TaskState.STAGED))
+        assert store.get("TA_1") == replace(RUNNING, epoch=2)
 
     def test_one_of_many_changes_it(self, store: TaskStore) -> None:
         """Of many that saw the same task and change it at once, one does."""
@@ -157,6 +177,30 @@ class TestSqliteStore(StoreContract):
                     store.open()
         with pytest.raises(StoreUnavailable, match="are not open"):
             SqliteStore(tmp_path / "tasks.db").get("TA_1")
+
+    def test_a_file_of_an_earlier_version(self, tmp_path: Path) -> None:
+        """Its tasks are there as they were, and the earlier version can work from the file again."""
+        columns = "task_id, release_id, state, progress, studies, urls, attempt, cleanup_due, error"
+        earlier = sqlite3.connect(tmp_path / "tasks.db")
+        with earlier:
+            kinds = [f"{name} {'INTEGER' if name in NUMBERS else 'TEXT'}" for name in columns.split(", ")]
+            earlier.execute(f"CREATE TABLE lockstep_task ({', '.join(kinds)}, PRIMARY KEY (task_id))")
+            add = f"INSERT INTO lockstep_task ({columns}) VALUES (?, 'RE_1', 'running', 0, '[]', '[]', 1, 0, NULL)"  # noqa: S608
+            earlier.execute(add, ("TA_1",))
+        store = SqliteStore(tmp_path / "tasks.db")
+        store.open()
+        running = StoredTask("TA_1", "RE_1", TaskState.RUNNING, attempt=1)
+        assert store.get("TA_1") == running
+        assert store.replace(running, replace(running, epoch=3))
+        store.close()
+        with earlier:
+            earlier.execute(add, ("TA_2",))
+        earlier.close()
+        store.open()
+        assert [store.get(task) for task in ("TA_1", "TA_2")] == [
+            replace(running, epoch=3), replace(running, task_id="TA_2")
+        ]  # fmt: skip
+        store.close()
 
     def test_a_locked_file(self, tmp_path: Path) -> None:
         """While somebody else writes for long, a change is refused with the reason and can be made later."""

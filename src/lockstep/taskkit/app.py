@@ -29,7 +29,7 @@ from lockstep.protocol.wire import request_from_json
 from lockstep.taskkit.desk import Desk
 from lockstep.taskkit.error_answers import error_answers
 from lockstep.taskkit.store import StoredTask
-from lockstep.taskkit.table import Refused, answer
+from lockstep.taskkit.table import Refused, admitted, answer
 
 BODY_LIMIT: Final = 1_000_000
 """Bytes of a request's body; two thousand studies with their addresses take a fifth of it."""
@@ -66,9 +66,10 @@ def make_app(host: Host, routes: Sequence[BaseRoute], middleware: Sequence[Middl
         message = _message(await _body(request))
         if message.action is Action.GET_STATUS:
             seen = host.desk.glance(message.task_id) or await asyncio.to_thread(host.desk.look, message.task_id)
-            task = answer(message, seen)
-        else:
-            task = await asyncio.to_thread(host.desk.act, message)
+            task = answer(message, admitted(message, seen))
+            if task is seen:
+                return JSONResponse(_task_to_json(task, host.name))
+        task = await asyncio.to_thread(host.desk.act, message)
         return JSONResponse(_task_to_json(task, host.name))
 
     app = Starlette(
@@ -128,11 +129,14 @@ def _task_to_json(task: StoredTask, name: str) -> dict[str, Any]:
         "state": task.state.value,
         "progress": task.progress,
     }
-    return shown if task.error is None else {**shown, "error": task.error}
+    further = {"error": task.error, "epoch": task.epoch}
+    return {**shown, **{name: value for name, value in further.items() if value is not None}}
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": str(error)}, cast("Refused", error).status)
+    refused = cast("Refused", error)
+    epoch = {} if refused.epoch is None else {"epoch": refused.epoch}
+    return JSONResponse({"message": str(error), **epoch}, refused.status)
 
 
 async def _unforeseen(_request: Request, _error: Exception) -> JSONResponse:

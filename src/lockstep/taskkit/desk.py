@@ -22,7 +22,7 @@ from lockstep.protocol.messages import Request
 from lockstep.taskkit.coordinator import Coordinator
 from lockstep.taskkit.report import Reporter
 from lockstep.taskkit.store import AT_WORK, StoredTask, StoreUnavailable, TaskStore
-from lockstep.taskkit.table import answer
+from lockstep.taskkit.table import Refused, admitted, answer
 from lockstep.taskkit.task import TaskFunction
 from lockstep.taskkit.threads import start_thread
 from lockstep.taskkit.work import DONE, WORK, Step, Work, failed, finished
@@ -125,18 +125,35 @@ class Desk:
         """
         with self._lock:
             while True:
-                seen = self.store.get(request.task_id)
-                worker = self._workers.get(request.task_id)
-                if seen is not None and worker is not None:
-                    seen = replace(seen, progress=worker.seen().progress)
-                after = answer(request, seen)
-                if after is seen:
-                    return seen
-                if self.store.add(after) if seen is None else self.store.replace(seen, after):
+                seen = self._stored(request.task_id)
+                after, refused = _answered(request, admitted(request, seen))
+                if after is seen or self._keep(seen, after):
                     break
-            _log.info("task %s of release %s: %s, now %s", after.task_id, after.release_id, request.action, after.state)
-            self._put_to_work(after)
+            if refused is not None:
+                raise refused
+            assert after is not None  # noqa: S101 - a task that is not known is refused or added
+            if seen is None or seen.state is not after.state:
+                what = (after.task_id, after.release_id, request.action, after.state)
+                _log.info("task %s of release %s: %s, now %s", *what)
+                self._put_to_work(after)
             return after
+
+    def _stored(self, task_id: str) -> StoredTask | None:
+        """Return a task as it is stored, with the progress of the work on it."""
+        seen, worker = self.store.get(task_id), self._workers.get(task_id)
+        return seen if seen is None or worker is None else replace(seen, progress=worker.seen().progress)
+
+    def _keep(self, seen: StoredTask | None, after: StoredTask | None) -> bool:
+        """Store a change unless somebody else was quicker."""
+        if after is None:
+            return True
+        if seen is None:
+            return self.store.add(after)
+        if not self.store.replace(seen, after):
+            return False
+        if (worker := self._workers.get(after.task_id)) is not None and seen.state is after.state:
+            worker.record = replace(worker.record, epoch=after.epoch)
+        return True
 
     def _put_to_work(self, record: StoredTask) -> None:
         """Give a changed task to its worker, and stop what that is at: the task has moved on. Called under the lock."""
@@ -192,6 +209,7 @@ class Desk:
     def _conclude(self, worker: _Worker, stored: StoredTask, error: BaseException | None, *, was_stopped: bool) -> None:
         if error is not None and was_stopped:
             return
+        stored = replace(stored, epoch=worker.record.epoch)
         if error is not None and stored.state not in DONE:
             _log.error(
                 "the cancel function failed on %s; it runs again at the next start", stored.task_id, exc_info=error
@@ -207,3 +225,11 @@ class Desk:
             level = logging.INFO if error is None else logging.ERROR
             _log.log(level, "task %s of release %s is %s", after.task_id, after.release_id, after.state, exc_info=error)
             self._reporter.tell(after.task_id, after.state, after.progress)
+
+
+def _answered(request: Request, seen: StoredTask | None) -> tuple[StoredTask | None, Refused | None]:
+    """Return what is to be stored after a request, and the refusal if it is one: its epoch counts all the same."""
+    try:
+        return answer(request, seen), None
+    except Refused as refused:
+        return seen, refused

@@ -31,15 +31,19 @@ CREATE TABLE IF NOT EXISTS lockstep_task (
   urls TEXT NOT NULL,
   attempt INTEGER NOT NULL,
   cleanup_due INTEGER NOT NULL,
-  error TEXT
+  error TEXT,
+  epoch INTEGER
 )
 """
+_ADDED: Final = {"epoch": "INTEGER"}
+"""Columns that files made by earlier versions do not have. They may be null, so that an earlier version can go on."""
+
 _GET: Final = f"SELECT {_ALL} FROM lockstep_task WHERE task_id = ?"  # noqa: S608 - our own column names
 _DUE: Final = f"SELECT {_ALL} FROM lockstep_task WHERE cleanup_due OR state IN ('running', 'publishing')"  # noqa: S608
 _ADD: Final = f"INSERT OR IGNORE INTO lockstep_task ({_ALL}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _REPLACE: Final = (
     f"UPDATE lockstep_task SET {', '.join(f'{name} = ?' for name in _COLUMNS)} "  # noqa: S608
-    "WHERE task_id = ? AND state = ? AND attempt = ?"
+    "WHERE task_id = ? AND state = ? AND attempt = ? AND epoch IS ?"
 )
 
 
@@ -71,7 +75,7 @@ class SqliteStore:
                 connection = undo.enter_context(closing(self._connect(self.path, "IMMEDIATE")))
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(_SCHEMA)
+                _make_table(connection)
                 self._give_back, self._connection = undo.pop_all(), connection
 
     def close(self) -> None:
@@ -92,8 +96,8 @@ class SqliteStore:
             return connection.execute(_ADD, _to_row(task)).rowcount == 1
 
     def replace(self, seen: StoredTask, new: StoredTask) -> bool:
-        """Put `new` in the place of `seen` unless its state or attempt changed."""
-        condition = (seen.task_id, seen.state.value, seen.attempt)
+        """Put `new` in the place of `seen` unless its state, attempt or epoch changed."""
+        condition = (seen.task_id, seen.state.value, seen.attempt, seen.epoch)
         with self._opened() as connection:
             return connection.execute(_REPLACE, (*_to_row(new), *condition)).rowcount == 1
 
@@ -139,6 +143,17 @@ class SqliteStore:
             raise StoreUnavailable(f"the tasks in {self.path} cannot be used: {error}") from error
 
 
+def _make_table(connection: sqlite3.Connection) -> None:
+    """Make the table, or bring one that an earlier version made to what it is today."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_SCHEMA)
+        there = {name for _, name, *_ in connection.execute("PRAGMA table_info(lockstep_task)")}
+        for name, kind in _ADDED.items():
+            if name not in there:
+                connection.execute(f"ALTER TABLE lockstep_task ADD COLUMN {name} {kind}")
+
+
 def _to_row(task: StoredTask) -> tuple[Any, ...]:
     return (
         task.task_id,
@@ -150,6 +165,7 @@ def _to_row(task: StoredTask) -> tuple[Any, ...]:
         task.attempt,
         task.cleanup_due,
         task.error,
+        task.epoch,
     )
 
 

@@ -6,7 +6,7 @@ the same task, one changes it and the other learns that it came too late. Nothin
 change is right is decided by whoever calls.
 
 Every method may be called from any thread, may block for a moment, and raises `StoreUnavailable` when the store
-cannot be used just now. `tests/taskkit/test_stores.py` is the contract, one suite for all of them.
+cannot be used just now. `tests/taskkit/test_task_stores.py` is the contract, one suite for all of them.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ class StoredTask:
 
     `progress` is in percent and changes with the state only: between two states it is known to the work alone.
     `attempt` counts how many times the work of the present state was begun, from 1. `cleanup_due` says that the
-    task is over and the cancel function has not finished yet. `error` is the sentence of the failure.
+    task is over and the cancel function has not finished yet. `error` is the sentence of the failure. `epoch` is the
+    highest that a request for the task came with, if any came with one.
     """
 
     task_id: str
@@ -42,6 +43,7 @@ class StoredTask:
     attempt: int = 0
     cleanup_due: bool = False
     error: str | None = None
+    epoch: int | None = None
 
     @property
     def is_due(self) -> bool:
@@ -69,7 +71,7 @@ class TaskStore(Protocol):
         """Keep a new task; False, and no change, when its id is taken."""
 
     def replace(self, seen: StoredTask, new: StoredTask) -> bool:
-        """Put `new` in the place of `seen`; False, and no change, when its state or attempt is no longer the same."""
+        """Put `new` in the place of `seen`; False, and no change, when its state, attempt or epoch is another now."""
 
     def due(self) -> Sequence[StoredTask]:
         """Return the tasks for which a function has to run (`StoredTask.is_due`)."""
@@ -101,10 +103,10 @@ class MemoryStore:
             return True
 
     def replace(self, seen: StoredTask, new: StoredTask) -> bool:
-        """Put `new` in the place of `seen` unless its state or attempt changed."""
+        """Put `new` in the place of `seen` unless its state, attempt or epoch changed."""
         with self._lock:
             kept = self._tasks.get(seen.task_id)
-            if kept is None or (kept.state, kept.attempt) != (seen.state, seen.attempt):
+            if kept is None or (kept.state, kept.attempt, kept.epoch) != (seen.state, seen.attempt, seen.epoch):
                 return False
             self._tasks[seen.task_id] = new
             return True

@@ -10,7 +10,13 @@ is a change that the store makes if the task is still in the state that was seen
 sentence that are sent. `None` as a state is a task that nobody has heard of here. Tasks are never `waiting` or
 `rejected` on this side of the wire: those are what a coordinator says before and instead of `pending`.
 
-`answer` is the only reader. It is pure: what is stored and what is asked go in, what is to be stored comes out.
+Before the table comes the fence. A coordinator that was held up, and replaced meanwhile, may still have a request on
+its way. Requests therefore carry an `epoch` that rises with each take-over; the highest is kept with the task, and
+whoever comes with a lower one is refused, whatever it asks. A request without an epoch comes from a coordinator that
+knows none, and passes.
+
+`admitted` is the fence and `answer` the only reader of the table. Both are pure: what is stored and what is asked go
+in, what is to be stored comes out.
 """
 
 from collections.abc import Mapping
@@ -81,27 +87,50 @@ ANSWERS: Final[Mapping[Action, Mapping[TaskState | None, TaskState | Refusal]]] 
 }
 
 
-class Refused(Exception):
-    """The service says no: `status` is the HTTP status, the text is the sentence that goes with it."""
+_STALE: Final = "a coordinator of epoch {newer} has taken over task {task}; epoch {older} has nothing to say any more"
 
-    def __init__(self, status: int, sentence: str) -> None:
+
+class Refused(Exception):
+    """The service says no: `status` is the HTTP status, the text is the sentence that goes with it.
+
+    `epoch` is the task's, where a lower one is the reason.
+    """
+
+    def __init__(self, status: int, sentence: str, epoch: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+        self.epoch = epoch
+
+
+def admitted(request: Request, seen: StoredTask | None) -> StoredTask | None:
+    """Return the task that a request may speak of, with the request's epoch if that is the highest yet.
+
+    Raises:
+        Refused: the task belongs to another release, or the request's sender was replaced.
+    """
+    if seen is None:
+        return None
+    if seen.release_id != request.release_id:
+        raise Refused(400, f"task {seen.task_id} belongs to release {seen.release_id}, not to {request.release_id}")
+    if request.epoch is None or request.epoch == seen.epoch:
+        return seen
+    if seen.epoch is not None and request.epoch < seen.epoch:
+        sentence = _STALE.format(newer=seen.epoch, task=seen.task_id, older=request.epoch)
+        raise Refused(409, sentence, seen.epoch)
+    return replace(seen, epoch=request.epoch)
 
 
 def answer(request: Request, seen: StoredTask | None) -> StoredTask:
-    """Return the task as it is to be after a request; `seen` itself when nothing changes.
+    """Return the task as it is to be after an admitted request; `seen` itself when nothing changes.
 
     Raises:
-        Refused: the table says no, or the request speaks of a task in other terms than were agreed on.
+        Refused: the table says no, or the studies and addresses do not fit together.
     """
-    if seen is not None and seen.release_id != request.release_id:
-        raise Refused(400, f"task {seen.task_id} belongs to release {seen.release_id}, not to {request.release_id}")
     after = ANSWERS[request.action][seen.state if seen else None]
     if isinstance(after, Refusal):
         raise Refused(after.status, after.reason.format(task=request.task_id, state=seen and seen.state.value))
     if seen is None:
-        return _with_studies(StoredTask(request.task_id, request.release_id, after), request)
+        return _with_studies(StoredTask(request.task_id, request.release_id, after, epoch=request.epoch), request)
     if after is seen.state:
         return seen
     if after is _T.CANCELED:
