@@ -3,6 +3,9 @@
 Only what differs is written, the tasks and the events each in one statement, so that the cost of a change is that of
 its rows and one commit. What hangs on a release is kept in step here: its version in the ledger, the counts, the
 newest published release of its studies, and the releases that waited for its end.
+
+Where several transactions write at once (Postgres), a change first locks its release and only then reads the tasks,
+so that two changes of one release come one after the other. What spans releases takes turns: `store/turns.py`.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +21,16 @@ from lockstep.coordinator.store.bulk import execute_many
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import changed_tasks, check_same
 from lockstep.coordinator.store.reading import RELEASE, TASK, TASKS_OF_RELEASE, found
-from lockstep.coordinator.store.rows import TASK_FIELDS, Values, from_release, task_values, to_release, to_task
+from lockstep.coordinator.store.rows import (
+    RELEASE_COLUMNS,
+    TASK_FIELDS,
+    AnyRow,
+    Values,
+    from_release,
+    task_values,
+    to_release,
+    to_task,
+)
 from lockstep.coordinator.store.tables import (
     ASKED,
     PUBLISHING,
@@ -33,6 +45,7 @@ from lockstep.coordinator.store.tables import (
     tasks_in,
     version_ledger,
 )
+from lockstep.coordinator.store.turns import Turn, take_turns
 from lockstep.protocol.ids import Prefix
 from lockstep.protocol.states import SETTLED_RELEASES, UNSETTLED_RELEASES, ReleaseState, TaskState
 
@@ -42,7 +55,12 @@ Decide = Callable[[Snapshot], tuple[Change, T]]
 
 _UNSETTLED: Final = sorted(UNSETTLED_RELEASES)
 
-_RELEASE_TO_CHANGE: Final = RELEASE.with_for_update()
+_RELEASE_TO_CHANGE: Final = RELEASE.with_for_update(key_share=True)
+_RELEASE_OF_TASK_TO_CHANGE: Final = (
+    select(*RELEASE_COLUMNS)
+    .where(release.c.kf_id == select(task.c.release_id).where(task.c.kf_id == bindparam("task_id")).scalar_subquery())
+    .with_for_update(key_share=True)
+)
 _STATES_OF_TASKS: Final = (
     select(task.c.state, func.count()).where(task.c.release_id == bindparam("kf_id")).group_by(task.c.state)
 )
@@ -66,11 +84,15 @@ _UPDATE_RELEASE: Final = update(release).where(release.c.position == bindparam("
 _UPDATE_TASK: Final = update(task).where(task.c.kf_id == bindparam("of_kf_id"))
 _INSERT_EVENT: Final = insert(event)
 _INSERT_VERSION: Final = insert(version_ledger)
-_WAKE_WAITING: Final = (
-    update(release)
+_WAITING: Final = (
+    select(release.c.position)
     .where(release.c.waits_for == bindparam("ended"), release.c.state.in_(_UNSETTLED))
-    .values(look_at=bindparam("due"))
+    .with_for_update(skip_locked=True, key_share=True)
 )
+"""Those that wait for a release. One that is being changed right now is left out: its change waits for the end of this
+one before it looks who is ahead of it."""
+
+_WAKE_WAITING: Final = update(release).where(release.c.position.in_(_WAITING)).values(look_at=bindparam("due"))
 _POINT_STUDIES_AT_PUBLISHED: Final = (
     update(study)
     .where(
@@ -86,18 +108,19 @@ _ADD_TO_TALLY: Final = (
 
 def change(connection: Connection, ids: FreshIds, release_id: str, decide: Decide[T]) -> T:
     """Decide about a release with all of its tasks, and store what was decided."""
+    row = found(connection.execute(_RELEASE_TO_CHANGE, {"kf_id": release_id}).one_or_none(), "release", release_id)
     tasks = {row[1]: to_task(row) for row in connection.execute(TASKS_OF_RELEASE, {"kf_id": release_id}).all()}
-    return _change(connection, ids, release_id, (tasks, {}), decide)
+    return _change(connection, ids, row, (tasks, {}), decide)
 
 
 def change_by_task(connection: Connection, ids: FreshIds, task_id: str, decide: Decide[T]) -> T:
     """Decide about the release of a task with the others counted, and store what was decided."""
-    row = found(connection.execute(TASK, {"kf_id": task_id}).one_or_none(), "task", task_id)
-    release_id, this = row[0], to_task(row)
-    counts: Iterable[Any] = connection.execute(_STATES_OF_TASKS, {"kf_id": release_id}).all()
+    row = found(connection.execute(_RELEASE_OF_TASK_TO_CHANGE, {"task_id": task_id}).one_or_none(), "task", task_id)
+    this = to_task(connection.execute(TASK, {"kf_id": task_id}).one())
+    counts: Iterable[Any] = connection.execute(_STATES_OF_TASKS, {"kf_id": row.kf_id}).all()
     others: Counter[TaskState] = Counter(dict(counts))
     others[this.state] -= 1
-    return _change(connection, ids, release_id, ({task_id: this}, +others), decide)
+    return _change(connection, ids, row, ({task_id: this}, +others), decide)
 
 
 def add_to_tallies(connection: Connection, more: Mapping[str, int]) -> None:
@@ -109,13 +132,14 @@ def add_to_tallies(connection: Connection, more: Mapping[str, int]) -> None:
 def _change(
     connection: Connection,
     ids: FreshIds,
-    release_id: str,
+    row: AnyRow,
     loaded: tuple[Mapping[str, Task], Mapping[TaskState, int]],
     decide: Decide[T],
 ) -> T:
-    row = found(connection.execute(_RELEASE_TO_CHANGE, {"kf_id": release_id}).one_or_none(), "release", release_id)
     position, before = row[0], to_release(row)
     snapshot = Snapshot(before, *loaded)
+    if before.state is ReleaseState.STAGED or before.publish_order is not None:
+        take_turns(connection, Turn.VERSIONS)
     if before.state is ReleaseState.STAGED:
         last_order = connection.execute(_LAST_ORDER).scalar_one()
         ahead = _ahead(connection, position, before)
@@ -186,6 +210,7 @@ def _store_tasks(connection: Connection, before: Mapping[str, Task], tasks: Sequ
 def _store_events(connection: Connection, ids: FreshIds, decided: Change) -> None:
     drafts = decided.events
     if drafts:
+        take_turns(connection, Turn.EVENTS)
         rows: dict[str, Iterable[object]] = {
             "kf_id": [ids.kf_id(Prefix.EVENT) for _ in drafts],
             "uuid": [ids.uuid() for _ in drafts],

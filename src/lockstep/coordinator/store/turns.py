@@ -1,0 +1,30 @@
+"""Turns: what transactions of different releases must not do at the same time.
+
+SQLite has one writer, and all of this is nothing there. On Postgres each turn is an advisory lock, held to the end of
+the transaction. A transaction that needs several takes them in the order in which they stand here, after its rows.
+"""
+
+from enum import IntEnum
+
+from sqlalchemy import Connection, func, select
+
+
+class Turn(IntEnum):
+    """What is done by one transaction at a time.
+
+    `VERSIONS`: giving a version, and deciding who publishes before whom. `EVENTS`: adding to the log, so that events
+    are committed in the order of their positions, and whoever has read up to one has missed none before it.
+    """
+
+    VERSIONS = 1
+    EVENTS = 2
+
+
+_FAMILY = 0x4C6F636B
+"""Keeps these locks apart from those of other programs in the same database; the letters "Lock"."""
+
+
+def take_turns(connection: Connection, turn: Turn) -> None:
+    """Wait until no other transaction has this turn, and hold it until the end of this one."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_FAMILY, turn.value)))
