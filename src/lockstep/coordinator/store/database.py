@@ -7,7 +7,8 @@ implementation of this port decides how they run without keeping the loop from i
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
 
 T = TypeVar("T")
 
@@ -39,3 +40,16 @@ class Database(Protocol):
     async def close(self) -> None:
         """Finish what is running and let go of the database."""
         ...
+
+
+def postgres_url(database_url: str) -> URL | None:
+    """Return what `postgresql://…` means to the driver; None when it is the URL of something else."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        return None
+    if url.get_backend_name() not in {"postgresql", "postgres"} or not url.database:
+        return None
+    if mode := url.query.get("sslmode"):
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url.set(drivername="postgresql+asyncpg")

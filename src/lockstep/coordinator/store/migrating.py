@@ -4,15 +4,18 @@ The migrations are part of the package. A database that is current already is re
 does not pay for loading Alembic; its stamp is written anew, so that one that cannot be written is found out now.
 """
 
+import asyncio
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from sqlalchemy import Connection, column, inspect, select, table, update
+from sqlalchemy import URL, Connection, column, inspect, select, table, update
 
 from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.store.database import postgres_url
 from lockstep.coordinator.store.sqlite import BUSY_TIMEOUT_S, in_transaction, sqlite_path, writing_engine
 from lockstep.coordinator.store.tables import SCHEMA
+from lockstep.coordinator.store.turns import Turn, take_turns
 
 _STAMP: Final = "alembic_version"
 _ALEMBIC: Final = Lock()
@@ -20,12 +23,20 @@ _ALEMBIC: Final = Lock()
 
 
 def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-    """Bring a database to the current schema, creating it if there is none.
+    """Bring a database to the current schema, creating it if there is none; not to be called on an event loop.
+
+    Processes that do so at the same time do it one after the other, and all but the first find it done.
 
     Raises:
         Unavailable: the database cannot be opened or written, is not ours, or was made by a newer Lockstep.
     """
-    path = sqlite_file(database_url)
+    if url := postgres_url(database_url):
+        asyncio.run(_migrate_postgres(url))
+    else:
+        _migrate_sqlite(sqlite_file(database_url), busy_timeout_s)
+
+
+def _migrate_sqlite(path: Path, busy_timeout_s: float) -> None:
     engine = writing_engine(path, busy_timeout_s)
     try:
         if not in_transaction(engine, path, lambda connection: _is_current(connection, path)):
@@ -36,6 +47,21 @@ def migrate(database_url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         engine.dispose()
 
 
+async def _migrate_postgres(url: URL) -> None:
+    from lockstep.coordinator.store.postgres import PostgresDatabase  # noqa: PLC0415 - takes a while to load
+
+    def work(connection: Connection) -> None:
+        take_turns(connection, Turn.SCHEMA)
+        if not _is_current(connection, url.database or ""):
+            _upgrade(connection, url.database or "")
+
+    database = PostgresDatabase(url, connections=1)
+    try:
+        await database.write(work)
+    finally:
+        await database.close()
+
+
 def sqlite_file(database_url: str) -> Path:
     """Return the file that an URL names.
 
@@ -43,11 +69,14 @@ def sqlite_file(database_url: str) -> Path:
         Unavailable: it names none.
     """
     if (path := sqlite_path(database_url)) is None:
-        raise Unavailable("The database URL does not name a SQLite file; sqlite:///lockstep.db does.")
+        raise Unavailable(
+            "The database URL names neither a SQLite file nor a Postgres database; "
+            "sqlite:///lockstep.db and postgresql://user:password@host/lockstep would."
+        )
     return path
 
 
-def _is_current(connection: Connection, path: Path) -> bool:
+def _is_current(connection: Connection, path: Path | str) -> bool:
     """Tell whether a database has the current schema; if it has, see that it can be written."""
     if _stamp(connection, path) != SCHEMA:
         return False
@@ -56,7 +85,7 @@ def _is_current(connection: Connection, path: Path) -> bool:
     return True
 
 
-def _upgrade(connection: Connection, path: Path) -> None:
+def _upgrade(connection: Connection, path: Path | str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
@@ -75,11 +104,11 @@ def _upgrade(connection: Connection, path: Path) -> None:
         command.upgrade(config, "head")
 
 
-def _stamp(connection: Connection, path: Path) -> str | None:
+def _stamp(connection: Connection, path: Path | str) -> str | None:
     """Return the schema that a database has, None for an empty one."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
     if _STAMP not in tables:
-        raise Unavailable(f"The database {path} holds tables of something else ({tables[0]}); name another file.")
+        raise Unavailable(f"The database {path} holds tables of something else ({tables[0]}); name another one.")
     return connection.execute(select(column("version_num")).select_from(table(_STAMP))).scalar_one_or_none()

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -55,19 +55,6 @@ _REMEDIES: Final = {
     "53": "has run out of something (memory, disk or connections); its log says of what",
 }
 """What to do, by the code of an error or its first two characters, which are its class."""
-
-
-def postgres_url(database_url: str) -> URL | None:
-    """Return what `postgresql://…` means to the driver; None when it is the URL of something else."""
-    try:
-        url = make_url(database_url)
-    except ArgumentError:
-        return None
-    if url.get_backend_name() not in {"postgresql", "postgres"} or not url.database:
-        return None
-    if mode := url.query.get("sslmode"):
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    return url.set(drivername="postgresql+asyncpg")
 
 
 def postgres_engine(url: URL, connections: int = CONNECTIONS) -> AsyncEngine:

@@ -10,14 +10,17 @@ from sqlalchemy import Connection, func, select
 
 
 class Turn(IntEnum):
-    """What is done by one transaction at a time.
+    """What is done by one transaction at a time."""
 
-    `VERSIONS`: giving a version, and deciding who publishes before whom. `EVENTS`: adding to the log, so that events
-    are committed in the order of their positions, and whoever has read up to one has missed none before it.
-    """
+    SCHEMA = 0
+    """Bringing the database to the current schema."""
 
     VERSIONS = 1
+    """Giving a version, and deciding who publishes before whom."""
+
     EVENTS = 2
+    """Adding to the log: events are committed in the order of their positions, so that whoever has read up to one has
+    missed none before it."""
 
 
 _FAMILY = 0x4C6F636B
