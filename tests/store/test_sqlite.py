@@ -19,7 +19,16 @@ from sqlalchemy.exc import IntegrityError
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot
-from lockstep.coordinator.core.records import EventFilter, NewRelease, Page, PageOf, ReleaseNote, TaskFilter
+from lockstep.coordinator.core.records import (
+    EventFilter,
+    NewRelease,
+    Page,
+    PageOf,
+    ReleaseFilter,
+    ReleaseNote,
+    ServiceFilter,
+    TaskFilter,
+)
 from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.store.sql import SqlStore
 from lockstep.protocol.states import ReleaseState, TaskState
@@ -468,13 +477,13 @@ def listened(store: SqlStore, engine_name: str = "_reader") -> Iterator[list[tup
 
 LISTS: dict[str, Any] = {
     "releases": lambda store, _: store.releases(PageOf()),
-    "releases in a state": lambda store, _: store.releases(PageOf(), states=[ReleaseState.WAITING]),
+    "releases in a state": lambda store, _: store.releases(PageOf(), ReleaseFilter([ReleaseState.WAITING])),
     "releases in some states": lambda store, _: store.releases(
-        PageOf(), states=[ReleaseState.WAITING, ReleaseState.STAGED]
+        PageOf(), ReleaseFilter([ReleaseState.WAITING, ReleaseState.STAGED])
     ),
-    "releases of a study": lambda store, _: store.releases(PageOf(), study_id=STUDIES[0]),
+    "releases of a study": lambda store, _: store.releases(PageOf(), ReleaseFilter(study_id=STUDIES[0])),
     "releases of a study in a state": lambda store, _: store.releases(
-        PageOf(), study_id=STUDIES[0], states=[ReleaseState.WAITING]
+        PageOf(), ReleaseFilter([ReleaseState.WAITING], STUDIES[0])
     ),
     "release": lambda store, view: store.release(view.release.kf_id),
     "tasks": lambda store, _: store.tasks(PageOf(), TaskFilter()),
@@ -489,7 +498,7 @@ LISTS: dict[str, Any] = {
     "events of a type": lambda store, _: store.events(PageOf(), EventFilter(event_type=EventType.INFO)),
     "events after": lambda store, view: store.events_after(view.release.kf_id, 0, 10),
     "services": lambda store, _: store.services(PageOf()),
-    "enabled services": lambda store, _: store.services(PageOf(), enabled=True),
+    "enabled services": lambda store, _: store.services(PageOf(), ServiceFilter(enabled=True)),
     "study": lambda store, _: store.study(STUDIES[0]),
     "studies": lambda store, _: store.studies(PageOf()),
     "due": lambda store, _: store.due(NOW, 10),

@@ -32,7 +32,9 @@ from lockstep.coordinator.core.records import (
     NewRelease,
     Page,
     PageOf,
+    ReleaseFilter,
     ReleaseView,
+    ServiceFilter,
     Study,
     StudyFacts,
     SyncResult,
@@ -403,7 +405,7 @@ class StoreContract:
                     await store.change(view.release.kf_id, decide)
                 assert view == await store.release(view.release.kf_id)
                 assert (await store.events(PageOf(), EventFilter())).count == 0
-                assert (await store.releases(PageOf(), states=[ReleaseState.INITIALIZING])).count == 0
+                assert (await store.releases(PageOf(), ReleaseFilter([ReleaseState.INITIALIZING]))).count == 0
 
         asyncio.run(main())
 
@@ -628,7 +630,7 @@ class StoreContract:
         waiting, running = ReleaseState.WAITING, ReleaseState.RUNNING
 
         async def listed(limit: int = 10, offset: int = 0, **which: Any) -> tuple[list[str], int]:
-            page = await store.releases(PageOf(limit, offset), **which)
+            page = await store.releases(PageOf(limit, offset), ReleaseFilter(**which))
             return names(page), page.count
 
         assert await listed(states=[waiting]) == (["r3", "r0"], 2)
@@ -738,8 +740,8 @@ class StoreContract:
         await store.delete_service(three.kf_id)
         assert await store.services(PageOf()) == Page((four, two, one), 3)
         assert await store.services(PageOf(1, 1)) == Page((two,), 3)
-        assert await store.services(PageOf(), enabled=True) == Page((four, one), 2)
-        assert await store.services(PageOf(), enabled=False) == Page((two,), 1)
+        assert await store.services(PageOf(), ServiceFilter(enabled=True)) == Page((four, one), 2)
+        assert await store.services(PageOf(), ServiceFilter(enabled=False)) == Page((two,), 1)
         for question in (
             store.service(three.kf_id),
             store.delete_service(three.kf_id),
@@ -930,7 +932,7 @@ async def counts_are_right(store: Store) -> None:
     """Compare the count of every list with the rows that it has when it is read to its end."""
     states: list[Sequence[ReleaseState]] = [(), *((state,) for state in ReleaseState), tuple(ReleaseState)[2:6]]
     for which in states:
-        rows, counts = await walk(lambda page, which=which: store.releases(page, states=which), 3)
+        rows, counts = await walk(lambda page, which=which: store.releases(page, ReleaseFilter(which)), 3)
         assert {len(rows)} == counts
         assert len({view.release.kf_id for view in rows}) == len(rows)
         assert not which or {view.release.state for view in rows} <= set(which)

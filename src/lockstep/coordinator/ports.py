@@ -10,23 +10,35 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from lockstep.coordinator.core.announcing import Batch, Delivery, DeliveryState, Outcome, Receiver
+from lockstep.coordinator.core.callers import ALL, Caller, Sight
+from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
 from lockstep.coordinator.core.model import Change, Snapshot
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
+    NewEvent,
+    NewNote,
     NewRelease,
+    NoteFilter,
     Page,
     PageOf,
+    ReleaseFilter,
+    ReleaseNote,
     ReleaseView,
+    RequestKey,
+    ServiceFilter,
     Study,
     StudyFacts,
+    StudyFilter,
     SyncResult,
     TaskFilter,
     TaskService,
     TaskView,
 )
+from lockstep.coordinator.core.users import Profile, Session, User, UserFilter
+from lockstep.coordinator.core.versions import Numbers
 from lockstep.protocol.messages import Reply, Request
-from lockstep.protocol.states import ReleaseState
 
 T = TypeVar("T")
 
@@ -64,8 +76,8 @@ class Doorbell(Protocol):
 class Announcer(Protocol):
     """Tells whoever watches that something was committed."""
 
-    async def announce(self, release_id: str) -> None:
-        """Say that a release, its tasks or its events have changed."""
+    async def announce(self, subject_id: str) -> None:
+        """Say that a release with its tasks, events and notes has changed, or a service, or a study, by its id."""
         ...
 
 
@@ -80,8 +92,8 @@ class Subscription(Protocol):
 class Feed(Protocol):
     """Where watchers listen to what an `Announcer` says."""
 
-    def subscribe(self, release_id: str) -> AbstractContextManager[Subscription]:
-        """Listen to one release for as long as the context is open."""
+    def subscribe(self, subject_id: str | None) -> AbstractContextManager[Subscription]:
+        """Listen to one release or other thing, or to everything (None), for as long as the context is open."""
         ...
 
 
@@ -116,53 +128,286 @@ class ReleaseStore(Protocol):
         ...
 
 
-class Store(ReleaseStore, Protocol):
-    """All that the coordinator remembers."""
+class Batches(Protocol):
+    """Reading for those who follow links from thing to thing: each method is one question, whatever it is asked for."""
 
-    async def create_release(self, new: NewRelease, now: datetime) -> ReleaseView:
-        """Create a release, `waiting` and due to be looked at, with one task for every enabled service.
+    async def look_up(self, entity: Entity, kf_ids: Sequence[str], sight: Sight) -> Mapping[str, Node]:
+        """Return those of some rows that are there and may be seen, by their ids.
 
-        Raises:
-            Invalid: a study is not known.
+        Task services are found also when they were deleted, and by everybody; who may see what of them is not known
+        here. Everybody sees the studies that the data service shows.
         """
         ...
 
-    async def release(self, release_id: str) -> ReleaseView:
-        """Return a release with its tasks and notes.
+    async def listed(self, wanted: Wanted, sight: Sight) -> Piece:
+        """Return part of a whole list."""
+        ...
 
-        Raises:
-            NotFound: there is no such release.
+    async def listed_of(
+        self, wanted: Wanted, parent_ids: Sequence[str], sight: Sight, limit: int
+    ) -> Mapping[str, Piece]:
+        """Return part of the list of each parent that has one, and at most `limit` rows of all of them together.
+
+        At the limit, which rows are left out is not said: a caller who gets so many knows that there may be more.
         """
         ...
 
-    async def releases(
-        self, page: PageOf, *, states: Sequence[ReleaseState] = (), study_id: str | None = None
-    ) -> Page[ReleaseView]:
-        """Return a page of releases, in one of some states if any are given."""
+
+class Outbox(Protocol):
+    """Whom every event is announced to, and how far each of them is; every method is one transaction.
+
+    Events leave the log in its order, and none is ever passed over: what a batch begins with is in the log for good.
+    """
+
+    async def owed(self, now: datetime, *, alone: bool) -> Sequence[str]:
+        """Return the ids of the receivers for whom there is something to do now and whom nobody is at work on.
+
+        `alone` means that no other process can be: whatever lease there is was left by one that has ended.
+        """
         ...
 
-    async def task(self, task_id: str) -> TaskView:
-        """Return a task.
+    async def claim(self, receiver_id: str, owner: str, now: datetime, *, until: datetime, alone: bool) -> Batch | None:
+        """Begin to work on a receiver and return what to try; None when it is switched off, or somebody is at it."""
+        ...
+
+    async def record(self, receiver: Receiver, deliveries: Sequence[Delivery]) -> None:
+        """Store what came of a batch, and give the lease back.
+
+        Raises:
+            LeaseLost: somebody else has begun to work on it, or it was edited or deleted; nothing was stored.
+        """
+        ...
+
+    async def set_topic(self, arn: str | None, now: datetime) -> None:
+        """Make one topic, or none, the one that events are announced to; a new one begins with the next event."""
+        ...
+
+    async def add_webhook(self, webhook: Receiver) -> Receiver:
+        """Store a new webhook under an id of its own (the one given is not used); it begins with the next event."""
+        ...
+
+    async def edit_webhook(self, webhook_id: str, fields: Mapping[str, object]) -> Receiver:
+        """Change some of target, description, enabled and the secrets. Switched on, it begins with the next event.
+
+        Raises:
+            NotFound: there is no such webhook.
+        """
+        ...
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Remove a webhook and its deliveries.
+
+        Raises:
+            NotFound: there is no such webhook.
+        """
+        ...
+
+    async def webhook(self, webhook_id: str) -> Receiver:
+        """Return a webhook.
+
+        Raises:
+            NotFound: there is no such webhook.
+        """
+        ...
+
+    async def webhooks(self, page: PageOf) -> Page[Receiver]:
+        """Return a page of webhooks, newest created first."""
+        ...
+
+    async def deliveries(self, webhook_id: str, page: PageOf, state: DeliveryState | None = None) -> Page[Delivery]:
+        """Return a page of what a webhook was sent, newest event first, in one state if one is given.
+
+        Raises:
+            NotFound: there is no such webhook.
+        """
+        ...
+
+    async def redeliver(self, webhook_id: str, event_id: str, now: datetime) -> Delivery:
+        """Have an event tried again at once, with a new day ahead of it; one that is in line anyhow keeps its turn.
+
+        Raises:
+            NotFound: there is no such webhook, or no such event.
+        """
+        ...
+
+    async def backlog(self) -> Mapping[str, int]:
+        """Return how many events are not done with yet, by kind of receiver that is switched on."""
+        ...
+
+
+class People(Protocol):
+    """Who has been here, who is signed in, and what only the deployment knows; every method is one transaction."""
+
+    async def remember(self, profile: Profile, now: datetime, *, signed_in: bool = False) -> User:
+        """Store what an issuer says of a person; what it says nothing about stays as it was."""
+        ...
+
+    async def user(self, sub: str) -> User:
+        """Return a user.
+
+        Raises:
+            NotFound: nobody of that name has been here.
+        """
+        ...
+
+    async def users(self, page: PageOf, which: UserFilter = UserFilter()) -> Page[User]:
+        """Return a page of users, in the order in which they came (`date_joined`), or the other way round."""
+        ...
+
+    async def open_session(self, opened: Session, now: datetime) -> None:
+        """Store a session of a user who is remembered; those that are over are removed."""
+        ...
+
+    async def session(self, digest: str, now: datetime) -> Session:
+        """Return a session that is not over.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def close_session(self, digest: str) -> None:
+        """Remove a session, if it is there."""
+        ...
+
+    async def client_of_task(self, task_id: str) -> str:
+        """Return the client id of the service of a task, deleted or not; empty if it has none.
 
         Raises:
             NotFound: there is no such task.
         """
         ...
 
-    async def tasks(self, page: PageOf, which: TaskFilter) -> Page[TaskView]:
-        """Return a page of tasks."""
+    async def secret(self, proposed: str) -> str:
+        """Return the deployment's secret, which is the one proposed if it has none yet."""
         ...
 
-    async def event(self, event_id: str) -> Event:
-        """Return an event.
+
+class Store(ReleaseStore, Batches, Protocol):
+    """All that the coordinator remembers."""
+
+    @property
+    def people(self) -> People:
+        """Return who uses it."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """Return whom its events are announced to."""
+        ...
+
+    async def create_release(self, new: NewRelease, now: datetime, key: RequestKey | None = None) -> ReleaseView:
+        """Create a release, `waiting` and due to be looked at, with one task for every enabled service.
+
+        A key that created one before, for the same request, gives that one as it is now, and creates nothing.
 
         Raises:
-            NotFound: there is no such event.
+            Invalid: a study is not known.
+            KeyReused: the key was sent with another request before.
         """
         ...
 
-    async def events(self, page: PageOf, which: EventFilter) -> Page[Event]:
-        """Return a page of events."""
+    async def release(self, release_id: str, sight: Sight = ALL) -> ReleaseView:
+        """Return a release with its tasks and notes.
+
+        Raises:
+            NotFound: there is no such release, or it may not be seen.
+        """
+        ...
+
+    async def releases(
+        self, page: PageOf, which: ReleaseFilter = ReleaseFilter(), sight: Sight = ALL
+    ) -> Page[ReleaseView]:
+        """Return a page of releases.
+
+        Raises:
+            Invalid: the list has no such order. So it is with every list.
+        """
+        ...
+
+    async def published(self, limit: int, until: datetime | None = None) -> Sequence[ReleaseView]:
+        """Return the releases that were published last, up to and with a time, without their tasks."""
+        ...
+
+    async def numbers(self) -> Numbers:
+        """Return which versions have been given so far."""
+        ...
+
+    async def current_of(self, study_id: str) -> ReleaseView:
+        """Return the release with which a study became public last, without its tasks.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def task(self, task_id: str, sight: Sight = ALL) -> TaskView:
+        """Return a task.
+
+        Raises:
+            NotFound: there is no such task, or its release may not be seen.
+        """
+        ...
+
+    async def tasks(self, page: PageOf, which: TaskFilter = TaskFilter(), sight: Sight = ALL) -> Page[TaskView]:
+        """Return a page of tasks."""
+        ...
+
+    async def event(self, event_id: str, sight: Sight = ALL) -> Event:
+        """Return an event.
+
+        Raises:
+            NotFound: there is no such event, or its release may not be seen.
+        """
+        ...
+
+    async def events(self, page: PageOf, which: EventFilter = EventFilter(), sight: Sight = ALL) -> Page[Event]:
+        """Return a page of events. One that is about no release is seen only by those who see everything."""
+        ...
+
+    async def add_event(self, new: NewEvent, now: datetime) -> Event:
+        """Store an event of something that happened elsewhere; one about a task gets its release and service.
+
+        Raises:
+            Invalid: what it is about is not there, or does not belong together.
+        """
+        ...
+
+    async def note(self, note_id: str, sight: Sight = ALL) -> ReleaseNote:
+        """Return a note.
+
+        Raises:
+            NotFound: there is no such note, or its release may not be seen.
+        """
+        ...
+
+    async def notes(self, page: PageOf, which: NoteFilter = NoteFilter(), sight: Sight = ALL) -> Page[ReleaseNote]:
+        """Return a page of notes."""
+        ...
+
+    async def add_note(self, new: NewNote, now: datetime) -> ReleaseNote:
+        """Store a note under an id of its own.
+
+        Raises:
+            Invalid: there is no such release or study, or the release does not hold the study.
+        """
+        ...
+
+    async def edit_note(self, note_id: str, description: str, seen: ReleaseNote | None = None) -> ReleaseNote:
+        """Change what a note says.
+
+        Raises:
+            NotFound: there is no such note.
+            Changed: it is not as the caller saw it. So it is with everything that takes `seen`.
+        """
+        ...
+
+    async def delete_note(self, note_id: str, seen: ReleaseNote | None = None) -> ReleaseNote:
+        """Take a note away; return what it was.
+
+        Raises:
+            NotFound: there is no such note.
+        """
         ...
 
     async def events_after(self, release_id: str, position: int, limit: int) -> Sequence[Event]:
@@ -173,7 +418,9 @@ class Store(ReleaseStore, Protocol):
         """Store a new service under an id of its own (the one given is not used); return it as stored."""
         ...
 
-    async def edit_service(self, service_id: str, fields: Mapping[str, object]) -> TaskService:
+    async def edit_service(
+        self, service_id: str, fields: Mapping[str, object], seen: TaskService | None = None
+    ) -> TaskService:
         """Change some of name, description, url, author, enabled, last_ok_status.
 
         Raises:
@@ -181,7 +428,7 @@ class Store(ReleaseStore, Protocol):
         """
         ...
 
-    async def delete_service(self, service_id: str) -> None:
+    async def delete_service(self, service_id: str, seen: TaskService | None = None) -> None:
         """Take a service off the lists and out of new releases. Its tasks, old and open, keep it.
 
         Raises:
@@ -197,7 +444,7 @@ class Store(ReleaseStore, Protocol):
         """
         ...
 
-    async def services(self, page: PageOf, *, enabled: bool | None = None) -> Page[TaskService]:
+    async def services(self, page: PageOf, which: ServiceFilter = ServiceFilter()) -> Page[TaskService]:
         """Return a page of services, deleted ones left out."""
         ...
 
@@ -209,7 +456,7 @@ class Store(ReleaseStore, Protocol):
         """
         ...
 
-    async def studies(self, page: PageOf) -> Page[Study]:
+    async def studies(self, page: PageOf, which: StudyFilter = StudyFilter()) -> Page[Study]:
         """Return a page of studies."""
         ...
 
@@ -227,6 +474,31 @@ class Store(ReleaseStore, Protocol):
         Raises:
             Unavailable: it does not.
         """
+        ...
+
+
+class Carrier(Protocol):
+    """The way to one kind of receiver."""
+
+    async def carry(self, receiver: Receiver, event: Event) -> Outcome:
+        """Try once to bring an event; whatever goes wrong on the way is an outcome."""
+        ...
+
+
+class Identity(Protocol):
+    """Tells who a bearer token is about."""
+
+    async def of_token(self, token: str) -> tuple[Caller, Profile]:
+        """Return who a token is about, and what it tells of them.
+
+        Raises:
+            Unauthorized: the token does not hold; the sentence says why.
+            Unavailable: whoever issued it could not be asked.
+        """
+        ...
+
+    async def profile(self, token: str) -> Profile | None:
+        """Ask the issuer about the person that a token is for; return None when it does not tell."""
         ...
 
 

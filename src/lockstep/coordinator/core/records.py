@@ -24,6 +24,7 @@ class TaskService:
 
     Attributes:
         last_ok_status: failed health checks since the last good one; above 3 the service counts as down.
+        client_id: the client whose tokens are the service's own; empty for a service that has none.
     """
 
     kf_id: str
@@ -34,6 +35,7 @@ class TaskService:
     created_at: datetime
     enabled: bool = True
     last_ok_status: int = 0
+    client_id: str = ""
 
     @property
     def health_status(self) -> str:
@@ -212,7 +214,7 @@ COUNTED: Final = 10_000
 """Rows beyond a page that are counted at the most, where the number of all is not known without looking at each."""
 
 SEARCHED: Final = 100_000
-"""Rows that are searched for a text at the most: the first of those that the other filters leave, in the list's order."""
+"""Rows that are searched for a text at the most: the first that the other filters leave, in the list's order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,23 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection, Select, bindparam, false, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, false, insert, select, update
 
-from lockstep.coordinator.core.records import Page, PageOf, Study, StudyFacts, SyncResult, TaskService
+from lockstep.coordinator.core.records import (
+    TOLERATED_FAILURES,
+    Page,
+    PageOf,
+    ServiceFilter,
+    Study,
+    StudyFacts,
+    StudyFilter,
+    SyncResult,
+    TaskService,
+)
 from lockstep.coordinator.store.fresh import FreshIds
-from lockstep.coordinator.store.promises import check_editable, missing
-from lockstep.coordinator.store.reading import counted, found, page_of
+from lockstep.coordinator.store.lists import between, counted, equal, order_of, page_of
+from lockstep.coordinator.store.promises import changed_since, check_editable, missing
+from lockstep.coordinator.store.reading import found
 from lockstep.coordinator.store.rows import SERVICE_COLUMNS, Values, from_facts, to_service, to_study
 from lockstep.coordinator.store.tables import release, study, task_service
 from lockstep.protocol.ids import Prefix
@@ -25,6 +36,17 @@ _AT_ONCE: Final = 5000
 
 _SERVICE: Final = select(*SERVICE_COLUMNS).where(IN_SERVICE, task_service.c.kf_id == bindparam("kf_id"))
 _UPDATE_SERVICE: Final = update(task_service).where(IN_SERVICE, task_service.c.kf_id == bindparam("of_kf_id"))
+
+SERVICE_ORDERS: Final = {
+    "created_at": (task_service.c.position,),
+    "name": (task_service.c.name, task_service.c.position),
+    "author": (task_service.c.author, task_service.c.position),
+}
+STUDY_ORDERS: Final = {
+    "created_at": (study.c.created_at, study.c.kf_id),
+    "name": (study.c.name, study.c.kf_id),
+    "kf_id": (study.c.kf_id,),
+}
 
 _NEWEST: Final = release.alias("newest")
 _PUBLISHED: Final = release.alias("published")
@@ -64,22 +86,27 @@ def add_service(connection: Connection, ids: FreshIds, service: TaskService) -> 
         "created_at": service.created_at,
         "enabled": service.enabled,
         "last_ok_status": service.last_ok_status,
+        "client_id": service.client_id,
         "deleted": False,
     }
     connection.execute(insert(task_service), row)
     return one_service(connection, kf_id)
 
 
-def edit_service(connection: Connection, service_id: str, fields: Mapping[str, object]) -> TaskService:
+def edit_service(
+    connection: Connection, service_id: str, fields: Mapping[str, object], seen: TaskService | None
+) -> TaskService:
     """Change some fields of a service."""
     check_editable(fields)
+    _as_seen(connection, service_id, seen)
     if fields:
         connection.execute(_UPDATE_SERVICE, {"of_kf_id": service_id, **fields})
     return one_service(connection, service_id)
 
 
-def delete_service(connection: Connection, service_id: str) -> None:
+def delete_service(connection: Connection, service_id: str, seen: TaskService | None) -> None:
     """Take a service off the lists and out of new releases."""
+    _as_seen(connection, service_id, seen)
     if connection.execute(_UPDATE_SERVICE, {"of_kf_id": service_id, "deleted": True}).rowcount == 0:
         raise missing("task service", service_id)
 
@@ -90,13 +117,25 @@ def one_service(connection: Connection, service_id: str) -> TaskService:
     return to_service(found(row, "task service", service_id))
 
 
-def services(connection: Connection, page: PageOf, enabled: bool | None) -> Page[TaskService]:
-    """Return a page of services, newest created first."""
-    listed: Select[*tuple[object, ...]] = select(*SERVICE_COLUMNS).where(IN_SERVICE)
-    if enabled is not None:
-        listed = listed.where(task_service.c.enabled == enabled)
-    rows = connection.execute(page_of(listed.order_by(task_service.c.position.desc()), page))
-    return Page(tuple(map(to_service, rows)), counted(connection, listed))
+def services(connection: Connection, page: PageOf, which: ServiceFilter) -> Page[TaskService]:
+    """Return a page of services. There are few enough to look at all."""
+    order = order_of(page, SERVICE_ORDERS)
+    wanted = [
+        *equal(
+            (task_service.c.enabled, which.enabled),
+            (task_service.c.author, which.author),
+            (task_service.c.name, which.name),
+            (task_service.c.description, which.description),
+            (task_service.c.url, which.url),
+        ),
+        *between(task_service.c.created_at, which.created_after, which.created_before),
+        *_contains(task_service.c.name, which.name_contains),
+    ]
+    if which.healthy is not None:
+        wanted.append((task_service.c.last_ok_status <= TOLERATED_FAILURES) == which.healthy)
+    listed = select(*SERVICE_COLUMNS).where(IN_SERVICE, *wanted)
+    rows = connection.execute(page_of(listed.order_by(*order.by(order.columns)), page))
+    return Page(tuple(map(to_service, rows)), counted(connection, listed, page))
 
 
 def one_study(connection: Connection, study_id: str) -> Study:
@@ -105,11 +144,17 @@ def one_study(connection: Connection, study_id: str) -> Study:
     return to_study(found(row, "study", study_id))
 
 
-def studies(connection: Connection, page: PageOf) -> Page[Study]:
-    """Return a page of studies, newest created first, those of unknown age last."""
-    newest_first = _STUDIES.order_by(study.c.created_at.desc().nulls_last(), study.c.kf_id.desc())
-    rows = connection.execute(page_of(newest_first, page))
-    return Page(tuple(map(to_study, rows)), counted(connection, select(study.c.kf_id)))
+def studies(connection: Connection, page: PageOf, which: StudyFilter) -> Page[Study]:
+    """Return a page of studies, those of unknown age as the oldest. There are few enough to look at all."""
+    order = order_of(page, STUDY_ORDERS)
+    wanted = [
+        *equal((study.c.kf_id, which.kf_id), (study.c.visible, which.visible), (study.c.deleted, which.deleted)),
+        *between(study.c.created_at, which.created_after, which.created_before),
+        *_contains(study.c.name, which.name_contains),
+    ]
+    listed = _STUDIES.where(*wanted).order_by(*order.by(order.columns))
+    rows = connection.execute(page_of(listed, page))
+    return Page(tuple(map(to_study, rows)), counted(connection, select(study.c.kf_id).where(*wanted), page))
 
 
 def sync_studies(connection: Connection, facts: Sequence[StudyFacts]) -> SyncResult:
@@ -139,3 +184,12 @@ def known_studies(connection: Connection, study_ids: Sequence[str]) -> set[str]:
 def _update_studies(connection: Connection, rows: Sequence[Values]) -> None:
     if rows:
         connection.execute(_UPDATE_STUDY, [{**row, "of_kf_id": row["kf_id"]} for row in rows])
+
+
+def _contains(column: ColumnElement[str], part: str | None) -> list[ColumnElement[bool]]:
+    return [] if part is None else [column.icontains(part, autoescape=True)]
+
+
+def _as_seen(connection: Connection, service_id: str, seen: TaskService | None) -> None:
+    if seen is not None and one_service(connection, service_id) != seen:
+        raise changed_since("task service", service_id)

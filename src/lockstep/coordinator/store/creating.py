@@ -9,13 +9,15 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, insert, select, true, update
 
 from lockstep.coordinator.core.model import Release, Task
-from lockstep.coordinator.core.records import NewRelease, ReleaseView
+from lockstep.coordinator.core.records import NewRelease, ReleaseView, RequestKey
 from lockstep.coordinator.core.versions import Version, candidate_version
 from lockstep.coordinator.store.bulk import execute_many
 from lockstep.coordinator.store.catalogue import IN_SERVICE, known_studies
 from lockstep.coordinator.store.changing import add_to_tallies
+from lockstep.coordinator.store.found_by import made_by, remember, store_tags
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import unknown_studies, without_repeats
+from lockstep.coordinator.store.reading import release_view
 from lockstep.coordinator.store.rows import from_release
 from lockstep.coordinator.store.tables import (
     CANDIDATE,
@@ -28,6 +30,7 @@ from lockstep.coordinator.store.tables import (
     tasks_in,
     version_ledger,
 )
+from lockstep.coordinator.store.turns import Turn, take_turns
 from lockstep.protocol.ids import Prefix
 
 _HIGHEST_GIVEN: Final = (
@@ -54,16 +57,22 @@ _POINT_STUDIES_AT_NEWEST: Final = (
 )
 
 
-def create_release(connection: Connection, ids: FreshIds, new: NewRelease, now: datetime) -> ReleaseView:
-    """Create a release, due to be looked at, with one task for every enabled service.
+def create_release(
+    connection: Connection, ids: FreshIds, new: NewRelease, now: datetime, key: RequestKey | None
+) -> ReleaseView:
+    """Create a release, due to be looked at, with one task for every enabled service, or give what the key has made.
 
     Raises:
         Invalid: a study is not known.
+        KeyReused: the key was sent with another request before.
     """
+    if key is not None and (made := made_by(connection, key)) is not None:
+        return release_view(connection, made)
     studies = without_repeats(new.studies)
     known = known_studies(connection, studies)
     if unknown := [study_id for study_id in studies if study_id not in known]:
         raise unknown_studies(unknown)
+    take_turns(connection, Turn.VERSIONS)
     highest = connection.execute(_HIGHEST_GIVEN).one_or_none()
     created = Release(
         kf_id=ids.kf_id(Prefix.RELEASE),
@@ -84,6 +93,8 @@ def create_release(connection: Connection, ids: FreshIds, new: NewRelease, now: 
         for service in connection.execute(_ENABLED_SERVICES)
     )
     _store(connection, ids, created, tasks)
+    if key is not None:
+        remember(connection, key, created.kf_id, now)
     return ReleaseView(created, tasks)
 
 
@@ -96,6 +107,7 @@ def _store(connection: Connection, ids: FreshIds, created: Release, tasks: Seque
         held = [{"study_id": study_id, "release_position": position} for study_id in created.studies]
         connection.execute(insert(release_study), held)
         connection.execute(_POINT_STUDIES_AT_NEWEST, {"newest": position})
+    store_tags(connection, position, created.tags)
     if tasks:
         _store_tasks(connection, ids, created.kf_id, tasks)
     add_to_tallies(connection, Counter([releases_in(created.state), *(tasks_in(row.state) for row in tasks)]))

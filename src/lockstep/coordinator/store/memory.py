@@ -10,30 +10,51 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
+from lockstep.coordinator.core.callers import ALL, Sight
+from lockstep.coordinator.core.errors import NotFound
+from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
 from lockstep.coordinator.core.model import Ahead, Change, EventDraft, Release, Snapshot, Task
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
+    NewEvent,
+    NewNote,
     NewRelease,
+    NoteFilter,
     Page,
     PageOf,
+    ReleaseFilter,
+    ReleaseNote,
     ReleaseView,
+    RequestKey,
+    ServiceFilter,
     Study,
     StudyFacts,
+    StudyFilter,
     SyncResult,
     TaskFilter,
     TaskService,
     TaskView,
 )
-from lockstep.coordinator.core.versions import Version, candidate_version
+from lockstep.coordinator.core.versions import Numbers, Version, candidate_version
+from lockstep.coordinator.ports import Outbox, People
+from lockstep.coordinator.store import memory_lists as lists
 from lockstep.coordinator.store.fresh import FreshIds, RandomBits, no_free_id
+from lockstep.coordinator.store.memory_graph import Rows
+from lockstep.coordinator.store.memory_outbox import MemoryOutbox
+from lockstep.coordinator.store.memory_people import MemoryPeople
 from lockstep.coordinator.store.promises import (
+    changed_since,
     changed_tasks,
     check_editable,
+    check_links,
+    check_note,
     check_same,
+    key_reused,
     missing,
     unknown_studies,
     without_repeats,
@@ -57,10 +78,15 @@ class MemoryStore:
         self._tasks: dict[str, dict[str, Task]] = {}
         self._release_of: dict[str, str] = {}
         self._events: dict[str, Event] = {}
+        self.outbox: Outbox = MemoryOutbox(self._events, self._fresh)
+        self.people: People = MemoryPeople(self._client_of_task)
         self._events_of: dict[str, list[Event]] = {}
         self._services: dict[str, TaskService] = {}
         self._deleted_services: dict[str, TaskService] = {}
         self._studies: dict[str, Study] = {}
+        self._notes: dict[str, ReleaseNote] = {}
+        self._made_by: dict[tuple[str, str], tuple[str, str]] = {}
+        self._current: dict[str, str] = {}
         self._newest: dict[str, str] = {}
         self._newest_published: dict[str, str] = {}
         self._versions: set[Version] = set()
@@ -92,8 +118,13 @@ class MemoryStore:
         """Return the earliest `look_at` of all."""
         return min((r.look_at for r in self._releases.values() if r.look_at is not None), default=None)
 
-    async def create_release(self, new: NewRelease, now: datetime) -> ReleaseView:
-        """Create a release with a task for every enabled service."""
+    async def create_release(self, new: NewRelease, now: datetime, key: RequestKey | None = None) -> ReleaseView:
+        """Create a release with a task for every enabled service, or give what the key has made."""
+        if key is not None and (made := self._made_by.get((key.caller, key.key))):
+            release_id, fingerprint = made
+            if fingerprint != key.fingerprint:
+                raise key_reused(key.key)
+            return self._view(self._releases[release_id])
         studies = without_repeats(new.studies)
         if unknown := [study for study in studies if study not in self._studies]:
             raise unknown_studies(unknown)
@@ -119,64 +150,150 @@ class MemoryStore:
         self._events_of[release.kf_id] = []
         self._give(release.version)
         self._newest.update(dict.fromkeys(studies, release.kf_id))
+        if key is not None:
+            self._made_by[key.caller, key.key] = (release.kf_id, key.fingerprint)
         return self._view(release)
 
-    async def release(self, release_id: str) -> ReleaseView:
+    async def release(self, release_id: str, sight: Sight = ALL) -> ReleaseView:
         """Return a release with its tasks and notes."""
-        return self._view(_found(self._releases, "release", release_id))
+        release = _found(self._releases, "release", release_id)
+        self._check_seen(release_id, sight, missing("release", release_id))
+        return self._view(release)
 
     async def releases(
-        self, page: PageOf, *, states: Sequence[ReleaseState] = (), study_id: str | None = None
+        self, page: PageOf, which: ReleaseFilter = ReleaseFilter(), sight: Sight = ALL
     ) -> Page[ReleaseView]:
         """Return a page of releases."""
-        listed = [
-            release
-            for release in reversed(self._releases.values())
-            if (not states or release.state in states) and (study_id is None or study_id in release.studies)
-        ]
-        part = _page(listed, page)
+
+        def wanted(release: Release) -> bool:
+            return self._seen(release.kf_id, sight) and lists.release_matches(which, release)
+
+        part = lists.listed(self._releases.values(), page, lists.RELEASE_ORDERS, wanted)
         return Page(tuple(map(self._view, part.rows)), part.count)
 
-    async def task(self, task_id: str) -> TaskView:
+    async def published(self, limit: int, until: datetime | None = None) -> Sequence[ReleaseView]:
+        """Return the releases that were published last, up to a time."""
+        which = ReleaseFilter({ReleaseState.PUBLISHED})
+        everything = await self.releases(PageOf(len(self._releases), 0, "-published_at"), which)
+        early = (view for view in everything.rows if until is None or _published_at(view.release) <= until)
+        return [replace(view, tasks=()) for view in islice(early, limit)]
+
+    async def numbers(self) -> Numbers:
+        """Return which versions have been given so far."""
+        return Numbers(self._highest_given, self._highest_published)
+
+    async def current_of(self, study_id: str) -> ReleaseView:
+        """Return the release with which a study became public last."""
+        release_id = _found(self._current, "published release of study", study_id)
+        return replace(self._view(self._releases[release_id]), tasks=())
+
+    async def task(self, task_id: str, sight: Sight = ALL) -> TaskView:
         """Return a task."""
         release_id = _found(self._release_of, "task", task_id)
+        self._check_seen(release_id, sight, missing("task", task_id))
         return TaskView(self._tasks[release_id][task_id], release_id)
 
-    async def tasks(self, page: PageOf, which: TaskFilter) -> Page[TaskView]:
+    async def tasks(self, page: PageOf, which: TaskFilter = TaskFilter(), sight: Sight = ALL) -> Page[TaskView]:
         """Return a page of tasks."""
-        release_ids = reversed(self._releases) if which.release_id is None else [which.release_id]
-        return _page(
-            [
-                TaskView(task, release_id)
-                for release_id in release_ids
-                for task in reversed(self._tasks.get(release_id, {}).values())
-                if which.task_service_id in {None, task.service_id} and which.state in {None, task.state}
-            ],
-            page,
-        )
+        release_ids = self._releases if which.release_id is None else [which.release_id]
+        seen = (release_id for release_id in release_ids if self._seen(release_id, sight))
+        views = (TaskView(task, kf_id) for kf_id in seen for task in self._tasks.get(kf_id, {}).values())
+        return lists.listed(views, page, lists.TASK_ORDERS, partial(lists.task_matches, which))
 
-    async def event(self, event_id: str) -> Event:
+    async def event(self, event_id: str, sight: Sight = ALL) -> Event:
         """Return an event."""
-        return _found(self._events, "event", event_id)
+        event = _found(self._events, "event", event_id)
+        self._check_seen(event.release_id, sight, missing("event", event_id))
+        return event
 
-    async def events(self, page: PageOf, which: EventFilter) -> Page[Event]:
+    async def events(self, page: PageOf, which: EventFilter = EventFilter(), sight: Sight = ALL) -> Page[Event]:
         """Return a page of events."""
-        return _page(
-            [
-                event
-                for event in reversed(self._events.values())
-                if which.release_id in {None, event.release_id}
-                and which.task_service_id in {None, event.task_service_id}
-                and which.task_id in {None, event.task_id}
-                and which.event_type in {None, event.event_type}
-            ],
-            page,
+
+        def wanted(event: Event) -> bool:
+            return self._seen(event.release_id, sight) and lists.event_matches(which, event)
+
+        return lists.listed(self._events.values(), page, lists.EVENT_ORDERS, wanted)
+
+    async def add_event(self, new: NewEvent, now: datetime) -> Event:
+        """Store an event of something that happened elsewhere."""
+        of_task = None
+        if new.task_id in self._release_of:
+            release_id = self._release_of[new.task_id]
+            of_task = (release_id, self._tasks[release_id][new.task_id].service_id)
+        services = self._services.keys() | self._deleted_services.keys()
+        new = check_links(
+            new, of_task, release_known=new.release_id in self._releases, service_known=new.task_service_id in services
         )
+        kf_id = self._fresh.free_kf_id(Prefix.EVENT, self._events)
+        event = Event(
+            len(self._events) + 1,
+            kf_id,
+            new.event_type,
+            new.message,
+            now,
+            new.release_id,
+            new.task_service_id,
+            new.task_id,
+        )
+        self._events[kf_id] = event
+        if new.release_id is not None:
+            self._events_of[new.release_id].append(event)
+        return event
+
+    async def note(self, note_id: str, sight: Sight = ALL) -> ReleaseNote:
+        """Return a note."""
+        note = _found(self._notes, "release note", note_id)
+        self._check_seen(note.release_id, sight, missing("release note", note_id))
+        return note
+
+    async def notes(self, page: PageOf, which: NoteFilter = NoteFilter(), sight: Sight = ALL) -> Page[ReleaseNote]:
+        """Return a page of notes."""
+
+        def wanted(note: ReleaseNote) -> bool:
+            return self._seen(note.release_id, sight) and lists.note_matches(which, note)
+
+        return lists.listed(self._notes.values(), page, lists.NOTE_ORDERS, wanted)
+
+    async def add_note(self, new: NewNote, now: datetime) -> ReleaseNote:
+        """Store a note under an id of its own."""
+        release = self._releases.get(new.release_id)
+        known = new.study_id is None or new.study_id in self._studies
+        check_note(new.release_id, release.studies if release else None, new.study_id, known=known)
+        kf_id = self._fresh.free_kf_id(Prefix.RELEASE_NOTE, self._notes)
+        note = ReleaseNote(kf_id, new.description, new.author, now, new.release_id, new.study_id)
+        self._notes[kf_id] = note
+        return note
+
+    async def edit_note(self, note_id: str, description: str, seen: ReleaseNote | None = None) -> ReleaseNote:
+        """Change what a note says."""
+        note = self._note_as_seen(note_id, seen)
+        self._notes[note_id] = edited = replace(note, description=description)
+        return edited
+
+    async def delete_note(self, note_id: str, seen: ReleaseNote | None = None) -> ReleaseNote:
+        """Take a note away."""
+        note = self._note_as_seen(note_id, seen)
+        del self._notes[note_id]
+        return note
 
     async def events_after(self, release_id: str, position: int, limit: int) -> Sequence[Event]:
         """Return the events of a release after a position, oldest first."""
         events = self._events_of.get(release_id, [])
         return list(islice((event for event in events if event.position > position), limit))
+
+    async def look_up(self, entity: Entity, kf_ids: Sequence[str], sight: Sight) -> Mapping[str, Node]:
+        """Return those of some rows that are there and may be seen, by their ids."""
+        return self._rows().look_up(entity, kf_ids, sight)
+
+    async def listed(self, wanted: Wanted, sight: Sight) -> Piece:
+        """Return part of a whole list."""
+        return self._rows().listed(wanted, sight)
+
+    async def listed_of(
+        self, wanted: Wanted, parent_ids: Sequence[str], sight: Sight, limit: int
+    ) -> Mapping[str, Piece]:
+        """Return part of the list of each parent."""
+        return self._rows().listed_of(wanted, parent_ids, sight, limit)
 
     async def add_service(self, service: TaskService) -> TaskService:
         """Store a new service under an id of its own."""
@@ -184,39 +301,39 @@ class MemoryStore:
         self._services[kf_id] = stored = replace(service, kf_id=kf_id)
         return stored
 
-    async def edit_service(self, service_id: str, fields: Mapping[str, object]) -> TaskService:
+    async def edit_service(
+        self, service_id: str, fields: Mapping[str, object], seen: TaskService | None = None
+    ) -> TaskService:
         """Change some fields of a service; its tasks follow its name and url."""
         check_editable(fields)
-        before = _found(self._services, "task service", service_id)
+        before = self._service_as_seen(service_id, seen)
         self._services[service_id] = after = replace(before, **fields)  # type: ignore[arg-type] # checked above
         if (before.name, before.url) != (after.name, after.url):
             self._rename(after)
         return after
 
-    async def delete_service(self, service_id: str) -> None:
+    async def delete_service(self, service_id: str, seen: TaskService | None = None) -> None:
         """Take a service off the lists and out of new releases."""
-        _found(self._services, "task service", service_id)
+        self._service_as_seen(service_id, seen)
         self._deleted_services[service_id] = self._services.pop(service_id)
 
     async def service(self, service_id: str) -> TaskService:
         """Return a service."""
         return _found(self._services, "task service", service_id)
 
-    async def services(self, page: PageOf, *, enabled: bool | None = None) -> Page[TaskService]:
+    async def services(self, page: PageOf, which: ServiceFilter = ServiceFilter()) -> Page[TaskService]:
         """Return a page of services."""
-        listed = reversed(self._services.values())
-        return _page([service for service in listed if enabled in {None, service.enabled}], page)
+        matches = partial(lists.service_matches, which)
+        return lists.listed(self._services.values(), page, lists.SERVICE_ORDERS, matches)
 
     async def study(self, study_id: str) -> Study:
         """Return a study."""
         return self._with_versions(_found(self._studies, "study", study_id))
 
-    async def studies(self, page: PageOf) -> Page[Study]:
+    async def studies(self, page: PageOf, which: StudyFilter = StudyFilter()) -> Page[Study]:
         """Return a page of studies."""
-        newest_first = sorted(
-            self._studies.values(), key=lambda study: (study.created_at or _LONG_AGO, study.kf_id), reverse=True
-        )
-        part = _page(newest_first, page)
+        by_id = sorted(self._studies.values(), key=lambda study: study.kf_id)
+        part = lists.listed(by_id, page, lists.STUDY_ORDERS, partial(lists.study_matches, which))
         return Page(tuple(map(self._with_versions, part.rows)), part.count)
 
     async def sync_studies(self, facts: Sequence[StudyFacts]) -> SyncResult:
@@ -240,6 +357,18 @@ class MemoryStore:
 
     async def check(self) -> None:
         """Do nothing: memory answers."""
+
+    def _rows(self) -> Rows:
+        tasks = {
+            kf_id: TaskView(task, release_id) for release_id, of in self._tasks.items() for kf_id, task in of.items()
+        }
+        return Rows(
+            self._releases, self._studies, tasks, self._services, self._deleted_services, self._events, self._notes
+        )
+
+    def _client_of_task(self, task_id: str) -> str:
+        service_id = self._tasks[_found(self._release_of, "task", task_id)][task_id].service_id
+        return {**self._services, **self._deleted_services}[service_id].client_id
 
     def _snapshot(self, release_id: str, tasks: Mapping[str, Task], others: Mapping[TaskState, int]) -> Snapshot:
         release = _found(self._releases, "release", release_id)
@@ -289,6 +418,7 @@ class MemoryStore:
                 self._releases[other.kf_id] = replace(other, look_at=at)
         if after.state is ReleaseState.PUBLISHED:
             number = self._numbers[after.kf_id]
+            self._current.update(dict.fromkeys(after.studies, after.kf_id))
             for study in after.studies:
                 newest = self._newest_published.get(study)
                 if newest is None or self._numbers[newest] < number:
@@ -324,8 +454,31 @@ class MemoryStore:
                 for kf_id, task in tasks.items()
             }
 
+    def _seen(self, release_id: str | None, sight: Sight) -> bool:
+        if sight.everything:
+            return True
+        release = self._releases.get(release_id or "")
+        return release is not None and sight.sees(release.state, release.studies)
+
+    def _check_seen(self, release_id: str | None, sight: Sight, error: NotFound) -> None:
+        if not self._seen(release_id, sight):
+            raise error
+
+    def _service_as_seen(self, service_id: str, seen: TaskService | None) -> TaskService:
+        service = _found(self._services, "task service", service_id)
+        if seen is not None and service != seen:
+            raise changed_since("task service", service_id)
+        return service
+
+    def _note_as_seen(self, note_id: str, seen: ReleaseNote | None) -> ReleaseNote:
+        note = _found(self._notes, "release note", note_id)
+        if seen is not None and note != seen:
+            raise changed_since("release note", note_id)
+        return note
+
     def _view(self, release: Release) -> ReleaseView:
-        return ReleaseView(release, tuple(self._tasks[release.kf_id].values()))
+        notes = tuple(note for note in reversed(self._notes.values()) if note.release_id == release.kf_id)
+        return ReleaseView(release, tuple(self._tasks[release.kf_id].values()), notes)
 
     def _with_versions(self, study: Study) -> Study:
         newest = self._releases.get(self._newest.get(study.kf_id, ""))
@@ -344,5 +497,5 @@ def _found(rows: Mapping[str, Row], kind: str, kf_id: str) -> Row:
     return rows[kf_id]
 
 
-def _page(rows: Sequence[Row], page: PageOf) -> Page[Row]:
-    return Page(tuple(rows[page.offset : page.offset + page.limit]), len(rows))
+def _published_at(release: Release) -> datetime:
+    return release.published_at or _LONG_AGO

@@ -6,7 +6,7 @@ from fastapi import Query, Request
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.responses import Response
 
-from lockstep.coordinator.core.records import ReleaseView
+from lockstep.coordinator.core.records import ReleaseFilter, ReleaseView
 from lockstep.coordinator.services.inputs import RELEASE_WORDS, ReleaseEdit, ReleaseInput, release_state
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.bodies import read
@@ -35,7 +35,7 @@ class ReleaseQuery(PageQuery):
 async def list_releases(request: Request, query: Annotated[ReleaseQuery, Query()]) -> Response:
     """List releases, newest created first."""
     states = () if query.state is None else (query.state,)
-    page = await desk_of(request).store.releases(query.page_of(), states=states)
+    page = await desk_of(request).store.releases(query.page_of(), ReleaseFilter(states))
     return page_answer(request, query, page, release_shape)
 
 

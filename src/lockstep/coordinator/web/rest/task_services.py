@@ -6,6 +6,7 @@ from fastapi import Query, Request
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.responses import Response
 
+from lockstep.coordinator.core.records import ServiceFilter
 from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.bodies import read
@@ -36,7 +37,7 @@ class ServiceQuery(PageQuery):
 
 async def list_task_services(request: Request, query: Annotated[ServiceQuery, Query()]) -> Response:
     """List task services, newest created first."""
-    page = await desk_of(request).store.services(query.page_of(), enabled=query.enabled)
+    page = await desk_of(request).store.services(query.page_of(), ServiceFilter(query.enabled))
     return page_answer(request, query, page, service_shape)
 
 
