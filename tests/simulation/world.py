@@ -117,7 +117,7 @@ class Coordinator:
     async def next_look(self) -> datetime | None:
         return await self.world.store.next_look()
 
-    async def announce(self, release_id: str) -> None:
+    async def announce(self, subject_id: str) -> None:
         """Nobody watches a simulated release."""
 
     async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:

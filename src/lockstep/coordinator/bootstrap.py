@@ -28,6 +28,7 @@ from lockstep.coordinator.adapters.clock import SystemClock
 from lockstep.coordinator.adapters.data_service import HttpDataService
 from lockstep.coordinator.adapters.feed import LocalFeed
 from lockstep.coordinator.adapters.prober import HttpProber
+from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.adapters.task_services import HttpTaskServices
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.errors import Unavailable
@@ -35,6 +36,7 @@ from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.commands import Commands
+from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
 from lockstep.coordinator.store.alone import sqlite_alone
 from lockstep.coordinator.store.opening import open_store
@@ -114,7 +116,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         prober = await stack.enter_async_context(HttpProber(settings.request_timeout))
         commands = Commands(store, engine, feed, SystemClock(), prober, study_source)
-        desk = Desk(commands, store, feed, commit=settings.commit)
+        desk = Desk(
+            commands,
+            store,
+            feed,
+            commit=settings.commit,
+            environment=settings.environment,
+            reports=await _reports(stack, settings),
+        )
         app = make_app(desk, cors_origins=settings.cors_origins)
         _warn(settings)
         async with asyncio.TaskGroup() as group:
@@ -137,6 +146,12 @@ async def _open(stack: AsyncExitStack, database_url: str) -> Store:
         return await stack.enter_async_context(open_store(database_url))
     except Unavailable as error:
         raise CannotStart(str(error)) from error
+
+
+async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | None:
+    if not settings.reports_url:
+        return None
+    return ReportShelf(await stack.enter_async_context(HttpReports(settings.reports_url, settings.request_timeout)))
 
 
 def _data_service(settings: Settings) -> HttpDataService | None:

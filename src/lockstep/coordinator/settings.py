@@ -98,7 +98,8 @@ class Settings(BaseSettings):
     )
     reports_url: Annotated[str, AfterValidator(_http_address)] = _setting(
         "",
-        "The release reports service, for links to the report of a release. Default: none, and no links.",
+        "The release reports service, whose reports the dashboard shows with each release. Default: none, and no "
+        "reports are shown.",
         _ADDRESS,
     )
     poll_interval: float = _seconds(
@@ -167,6 +168,12 @@ class Settings(BaseSettings):
             "Origins whose web pages may use the API, with commas between them; `*` for all. Default: none.",
             "a list such as https://portal.example.org,https://review.example.org",
         )
+    )
+    environment: str = _setting(
+        "",
+        "What this deployment is called, such as production; the dashboard shows it on every page. Default: nothing.",
+        "a short text",
+        max_length=40,
     )
     commit: str = _setting(
         "",

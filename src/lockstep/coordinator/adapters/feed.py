@@ -33,27 +33,28 @@ class LocalFeed:
     """Both ends of the feed: an `Announcer` and a `Feed`."""
 
     def __init__(self) -> None:
-        self._listeners: dict[str, set[Listener]] = {}
+        self._listeners: dict[str | None, set[Listener]] = {}
 
-    async def announce(self, release_id: str) -> None:
-        """Tell every watcher of a release that it has changed."""
-        for listener in self._listeners.get(release_id, ()):
-            listener.tell()
+    async def announce(self, subject_id: str) -> None:
+        """Tell every watcher of a release, or of another thing with an id, that it has changed."""
+        for watched in (subject_id, None):
+            for listener in self._listeners.get(watched, ()):
+                listener.tell()
 
     @property
     def watched(self) -> set[str]:
-        """The releases that somebody listens to."""
-        return set(self._listeners)
+        """The releases and other things that somebody listens to."""
+        return {subject_id for subject_id in self._listeners if subject_id is not None}
 
     @contextmanager
-    def subscribe(self, release_id: str) -> Iterator[Listener]:
-        """Listen to one release for as long as the context is open."""
+    def subscribe(self, subject_id: str | None) -> Iterator[Listener]:
+        """Listen to one release or other thing, or to everything, for as long as the context is open."""
         listener = Listener()
-        listeners = self._listeners.setdefault(release_id, set())
+        listeners = self._listeners.setdefault(subject_id, set())
         listeners.add(listener)
         try:
             yield listener
         finally:
             listeners.discard(listener)
             if not listeners:
-                self._listeners.pop(release_id, None)
+                self._listeners.pop(subject_id, None)

@@ -35,6 +35,14 @@ class Version:
 FIRST = Version(0, 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What has been given so far: the highest version of all, and the highest that any publishing took."""
+
+    given: Version | None = None
+    published: Version | None = None
+
+
 def candidate_version(highest_given: Version | None) -> Version:
     """Return the number of a new release: the next patch after the highest ever given."""
     if highest_given is None:

@@ -68,6 +68,25 @@ async def watch(
                 await _wait(subscription, closing, beat_s)
 
 
+async def changes(
+    feed: Feed, subject_id: str | None, *, closing: asyncio.Event, beat_s: float, pause_s: float = SHORTEST_PAUSE_S
+) -> AsyncGenerator[None, None]:
+    """Yield once at the beginning, and again after every change and at least every `beat_s` seconds.
+
+    Args:
+        feed: who says that something has changed.
+        subject_id: what the watcher looks at; None for everything.
+        closing: set when the server closes; watching ends.
+        beat_s: the longest time between two looks, in seconds.
+        pause_s: the shortest, in seconds.
+    """
+    with feed.subscribe(subject_id) as subscription:
+        while not closing.is_set():
+            yield
+            await _pause(closing, pause_s)
+            await _wait(subscription, closing, beat_s)
+
+
 async def _pause(closing: asyncio.Event, pause_s: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(closing.wait(), pause_s)

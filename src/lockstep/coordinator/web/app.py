@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lockstep import __version__
 from lockstep.coordinator.web import errors, operations
+from lockstep.coordinator.web.dashboard import dashboard
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.origins import SameOriginWrites
 from lockstep.coordinator.web.rest import events, releases, root, stream, studies, task_services, tasks
@@ -45,7 +46,9 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
     )
     app.state.desk = desk
     errors.install(app)
+    dashboard.add(app, desk)
     operations.add(app, OPERATIONS)
+    dashboard.add_last(app)
     app.openapi = partial(_document, app)  # type: ignore[method-assign] # FastAPI's own way to change the document
     return app
 

@@ -5,7 +5,7 @@ claim, and one that cannot be understood is refused with what was wrong with it.
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any, Final, NoReturn, TypeVar, get_origin
 
 from python_multipart.exceptions import FormParserError
@@ -60,6 +60,19 @@ async def read(request: Request, model: type[Model]) -> Model:
     if kind in {FORM, MULTIPART}:
         return check(model, _fields(await _form(kind, request.headers, body), lists), strict=False)
     raise UnknownMediaType(f"A body of type {kind or '(none)'!r} is not read here; {JSON}, {FORM} and {MULTIPART} are.")
+
+
+async def read_form(request: Request, kinds: Collection[str] = (FORM, MULTIPART)) -> FormData:
+    """Return the fields of a form as they were sent, unchecked.
+
+    Raises:
+        BadBody, BodyTooLong, UnknownMediaType: it could not be read.
+    """
+    body = await _bytes(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise UnknownMediaType(f"A form of type {kind or '(none)'!r} is not read here; {' and '.join(kinds)} are.")
+    return await _form(kind, request.headers, body)
 
 
 async def _bytes(request: Request) -> bytes:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from lockstep.coordinator.ports import Feed, Store
 from lockstep.coordinator.services.commands import Commands
+from lockstep.coordinator.services.reporting import ReportShelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Desk:
         closing: set when the server is to stop: event streams end, without which it would wait for them for ever.
         commit: which commit was deployed, as `/status` tells it; empty when nobody said.
         heartbeat_s: how often a silent event stream shows that it lives, in seconds.
+        environment: what this deployment is called, such as `production`; empty when nobody said.
+        identified: whether callers are known.
+        reports: where release reports are read; None where there are none.
     """
 
     commands: Commands
@@ -28,6 +32,9 @@ class Desk:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     commit: str = ""
     heartbeat_s: float = 15
+    environment: str = ""
+    identified: bool = False
+    reports: ReportShelf | None = None
 
 
 def desk_of(request: Request) -> Desk:

@@ -45,8 +45,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _our_mistake)
 
 
+def status_of(error: Exception) -> int | None:
+    """Return the status that an error becomes; None for one that is a mistake of ours."""
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), None)
+
+
 async def _coordinator_error(request: Request, error: Exception) -> JsonAnswer:
-    status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), None)
+    status = status_of(error)
     if status is None:
         return await _our_mistake(request, error)
     if isinstance(error, Invalid):

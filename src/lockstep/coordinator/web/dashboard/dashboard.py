@@ -1,0 +1,85 @@
+"""The dashboard, put together: its addresses, its errors as pages, and its place in the application."""
+
+from typing import Final, cast
+
+import structlog
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from lockstep.coordinator.core.errors import CoordinatorError, NotFound
+from lockstep.coordinator.web.dashboard.live import showing
+from lockstep.coordinator.web.dashboard.page import ASSETS, Page, Pages, pages_of
+from lockstep.coordinator.web.dashboard.pages import home
+from lockstep.coordinator.web.dashboard.routing import ForBrowsers
+from lockstep.coordinator.web.desk import Desk
+from lockstep.coordinator.web.errors import status_of
+
+log = structlog.get_logger("lockstep.dashboard")
+
+_YEAR_S: Final = 365 * 24 * 3600
+
+_ROUTES: Final[tuple[BaseRoute, ...]] = (
+    Route("/", showing(home.home)),
+)
+
+
+class _Assets(StaticFiles):
+    """The assets as they are now, under an address that changes with them; browsers may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path.partition("/")[2], scope)
+        response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def add(app: FastAPI, desk: Desk) -> None:
+    """Put the dashboard before the operations that are already there or will be added."""
+    app.state.pages = Pages(desk.commands.clock.now, environment=desk.environment, identified=desk.identified)
+    app.router.routes.append(Mount("/assets", _Assets(directory=str(ASSETS)), name="assets"))
+    app.router.routes.append(ForBrowsers(_make(app)))
+
+
+def add_last(app: FastAPI) -> None:
+    """Have the dashboard answer requests for pages that nobody else has."""
+    app.router.routes.append(ForBrowsers(_make(app), everything=True))
+
+
+def _make(app: FastAPI) -> Starlette:
+    handlers = {CoordinatorError: _sorry, HTTPException: _sorry, Exception: _broken}
+    dashboard = Starlette(routes=_ROUTES, exception_handlers=cast("dict[object, object]", handlers))  # type: ignore[arg-type]
+    dashboard.state = app.state
+    dashboard.router.redirect_slashes = False
+    return dashboard
+
+
+async def _sorry(request: Request, error: Exception) -> Response:
+    """Return a page that says what was wrong."""
+    if isinstance(error, HTTPException):
+        status, sentence = error.status_code, error.detail
+    else:
+        status, sentence = status_of(cast("CoordinatorError", error)) or 500, str(error)
+    not_found = 404
+    if status == not_found:
+        sentence = sentence if isinstance(error, NotFound) else "There is no page at this address."
+    return pages_of(request).answer(request, Page("sorry.html", _TITLES.get(status, "That did not work"), {"sentence": sentence}, status=status))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("page_broke", method=request.method, path=request.url.path, exc_info=error)
+    sentence = "Something broke here. It is in the coordinator's log, and it is not your fault."
+    return pages_of(request).answer(request, Page("sorry.html", "Something broke", {"sentence": sentence}, status=500))
+
+
+_TITLES: Final = {
+    403: "That is not allowed",
+    404: "Not found",
+    409: "That does not fit the state things are in",
+    503: "Something does not answer",
+}

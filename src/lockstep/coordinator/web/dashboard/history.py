@@ -1,0 +1,72 @@
+"""What the events of a release tell about the way that it and its tasks went. Pure.
+
+Every move stands in the log, in words that never change: `… changed from running to staged`. Read in order they give
+the time that each task spent in each state.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from lockstep.coordinator.core.model import Release, Task
+from lockstep.coordinator.core.records import Event
+from lockstep.protocol.states import SETTLED_TASKS, ReleaseState, TaskState
+
+_MOVE: Final = re.compile(r"(?:release|task) \w+(?:, version [0-9.]+)? changed from (\w+) to (\w+)")
+_STATES: Final = frozenset({*TaskState, *ReleaseState})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A state, and from when to when; `end` is None while it lasts."""
+
+    state: str
+    start: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One task's way, as spans in their order."""
+
+    task: Task
+    spans: tuple[Span, ...]
+
+    def spent_s(self, now: datetime) -> Mapping[str, float]:
+        """Return the seconds spent in each state in which something was done or waited for."""
+        spent: defaultdict[str, float] = defaultdict(float)
+        for span in self.spans:
+            if span.end is not None or span.state not in SETTLED_TASKS:
+                spent[span.state] += ((span.end or now) - span.start).total_seconds()
+        return spent
+
+
+def moves_of_release(events: Iterable[Event]) -> list[tuple[str, datetime]]:
+    """Return the states that the release came to, and when."""
+    return [(state, event.created_at) for event in events if not event.task_id and (state := _to(event))]
+
+
+def lanes(release: Release, tasks: Sequence[Task], events: Iterable[Event]) -> list[Lane]:
+    """Return the way of every task."""
+    moves: defaultdict[str, list[tuple[str, datetime]]] = defaultdict(list)
+    for event in events:
+        if event.task_id and (state := _to(event)):
+            moves[event.task_id].append((state, event.created_at))
+    return [Lane(task, spans(release.created_at, "waiting", moves[task.kf_id])) for task in tasks]
+
+
+def spans(start: datetime, state: str, moves: Sequence[tuple[str, datetime]]) -> tuple[Span, ...]:
+    """Return the spans between some moves; the last one is open."""
+    found = []
+    for to, at in moves:
+        found.append(Span(state, start, at))
+        state, start = to, at
+    return (*found, Span(state, start, None))
+
+
+def _to(event: Event) -> str:
+    match = _MOVE.fullmatch(event.message)
+    return match[2] if match and match[2] in _STATES else ""

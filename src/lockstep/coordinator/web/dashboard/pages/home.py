@@ -1,0 +1,114 @@
+"""The first page: what waits for a person, what is under way, what is public, and what happened last."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from starlette.requests import Request
+
+from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseView, TaskService
+from lockstep.coordinator.web.dashboard.page import Page, pages_of
+from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
+from lockstep.coordinator.web.desk import desk_of
+from lockstep.protocol.states import ReleaseState
+
+_S = ReleaseState
+_MOVING: Final = (_S.WAITING, _S.INITIALIZING, _S.RUNNING, _S.PUBLISHING, _S.CANCELING)
+_IN_FLIGHT: Final = 20
+_ENDED_BADLY: Final = 5
+_FAILURES_SHOWN_FOR: Final = timedelta(days=7)
+_SERVICES: Final = 1000
+_EVENTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Something that waits for a person."""
+
+    kind: str
+    icon: str
+    word: str
+    title: str
+    sentence: str
+    href: str = ""
+    detail: str = ""
+    action: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A release that moves by itself."""
+
+    release: object
+    percent: int
+    sentence: str
+
+
+async def home(request: Request) -> Page:
+    """Show the first page."""
+    store, now = desk_of(request).store, pages_of(request).now()
+    staged = (await store.releases(PageOf(_IN_FLIGHT), states=(_S.STAGED,))).rows
+    moving = (await store.releases(PageOf(_IN_FLIGHT), states=_MOVING)).rows
+    failed = (await store.releases(PageOf(_ENDED_BADLY), states=(_S.FAILED,))).rows
+    published = (await store.releases(PageOf(1), states=(_S.PUBLISHED,))).rows
+    services = (await store.services(PageOf(_SERVICES))).rows
+    events = (await store.events(PageOf(_EVENTS), EventFilter())).rows
+    recent = [view for view in failed if now - view.release.step_since < _FAILURES_SHOWN_FOR]
+    values = {
+        "attention": [*_staged(staged), *_failed(recent), *_down(services)],
+        "flight": [Flight(view.release, step_percent(view), sentence(view)) for view in moving],
+        "current": published[0] if published else None,
+        "events": events,
+        "services": {service.kf_id: service.name for service in services},
+    }
+    return Page("home.html", "Home", values, live=("attention", "flight", "current", "recent"))
+
+
+def _staged(views: Sequence[ReleaseView]) -> Iterator[Ask]:
+    for view in views:
+        release = view.release
+        waits = release.publish_order is not None
+        yield Ask(
+            "review",
+            "staged",
+            "staged",
+            release.name,
+            sentence(view),
+            f"/releases/{release.kf_id}",
+            detail=str(release.version),
+            action="" if waits else "Review",
+            since=release.step_since,
+        )
+
+
+def _failed(views: Sequence[ReleaseView]) -> Iterator[Ask]:
+    for view in views:
+        release = view.release
+        partly = "It was partly published. " if release.partially_published else ""
+        yield Ask(
+            "failed",
+            "failed",
+            "failed",
+            release.name,
+            partly + sentence(view),
+            f"/releases/{release.kf_id}",
+            detail=str(release.version),
+            action="Look",
+            since=release.step_since,
+        )
+
+
+def _down(services: Sequence[TaskService]) -> Iterator[Ask]:
+    for service in services:
+        if service.enabled and service.health_status != "ok":
+            yield Ask(
+                "down",
+                "attention",
+                "down",
+                service.name,
+                f"It has not answered the last {service.last_ok_status} looks at its status.",
+                f"/services/{service.kf_id}",
+                action="Look",
+            )

@@ -1,0 +1,260 @@
+/* Makes pages live. Everything works without it; with it, an open page follows what happens, dialogs open in place,
+   Markdown is previewed as it is written, and long tables are searched as one types. */
+
+const stream = document.body.dataset.stream;
+const connection = document.getElementById("connection");
+const SILENCE_MS = 40_000;
+const PAUSES_MS = [500, 1000, 2000, 5000, 10_000];
+
+/* --- Parts ------------------------------------------------------------------------------------------------------- */
+
+/* What a reader has done to a page (opened, ticked, typed, focused) stays; what the server says of it changes. */
+const THEIRS = new Set(["open", "checked", "selected", "value"]);
+
+function morph(from, to) {
+  const known = new Map();
+  for (const child of from.children) if (child.id) known.set(child.id, child);
+  let at = from.firstChild;
+  for (const wanted of [...to.childNodes]) {
+    const match = wanted.id ? known.get(wanted.id) : alike(at, wanted) ? at : null;
+    if (!match) {
+      from.insertBefore(wanted, at);
+      continue;
+    }
+    if (match === at) at = at.nextSibling;
+    else from.insertBefore(match, at);
+    become(match, wanted);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function alike(node, wanted) {
+  return node && node.nodeType === wanted.nodeType && node.nodeName === wanted.nodeName && !node.id && !wanted.id;
+}
+
+function become(node, wanted) {
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    if (node.nodeValue !== wanted.nodeValue) node.nodeValue = wanted.nodeValue;
+    return;
+  }
+  if (node.isEqualNode(wanted) || node.hasAttribute("data-written")) return;
+  const field = node.matches("input, textarea, select, details, dialog");
+  for (const { name, value } of [...wanted.attributes])
+    if (!(field && THEIRS.has(name)) && node.getAttribute(name) !== value) node.setAttribute(name, value);
+  for (const { name } of [...node.attributes])
+    if (!(field && THEIRS.has(name)) && !wanted.hasAttribute(name)) node.removeAttribute(name);
+  if (node.nodeName !== "TEXTAREA") morph(node, wanted);
+}
+
+function swap({ name, html }) {
+  const part = document.querySelector(`[data-live="${CSS.escape(name)}"]`);
+  if (!part) return;
+  const fresh = document.createElement("div");
+  fresh.innerHTML = html;
+  morph(part, fresh);
+}
+
+/* --- The connection ---------------------------------------------------------------------------------------------- */
+
+let source = null;
+let watchdog = 0;
+let failures = 0;
+
+function show(lost) {
+  if (!connection) return;
+  connection.hidden = false;
+  connection.classList.toggle("lost", lost);
+  const words = lost ? "Connection lost. Trying again…" : "Live";
+  if (connection.textContent !== words) connection.textContent = words;
+}
+
+function alive() {
+  failures = 0;
+  show(false);
+  clearTimeout(watchdog);
+  watchdog = setTimeout(lose, SILENCE_MS);
+}
+
+function lose() {
+  hangUp();
+  show(true);
+  watchdog = setTimeout(listen, PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)]);
+}
+
+function hangUp() {
+  clearTimeout(watchdog);
+  source?.close();
+  source = null;
+}
+
+function listen() {
+  hangUp();
+  source = new EventSource(stream);
+  source.addEventListener("part", (message) => {
+    swap(JSON.parse(message.data));
+    alive();
+  });
+  source.addEventListener("beat", (message) => {
+    alive();
+    if (JSON.parse(message.data) !== document.body.dataset.version && !document.querySelector("[data-written]"))
+      location.reload();
+  });
+  source.addEventListener("error", lose);
+}
+
+if (stream) {
+  document.addEventListener("visibilitychange", () => (document.hidden ? hangUp() : listen()));
+  addEventListener("pagehide", hangUp);
+  addEventListener("pageshow", (event) => event.persisted && listen());
+  addEventListener("online", listen);
+  addEventListener("offline", lose);
+  if (!document.hidden) listen();
+}
+
+/* --- Times ------------------------------------------------------------------------------------------------------- */
+
+const UNITS = [[86_400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+
+function span(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  for (const [unit, name, part, partName] of UNITS)
+    if (whole >= unit) {
+      const rest = Math.floor((whole % unit) / part);
+      return `${Math.floor(whole / unit)} ${name}` + (rest ? ` ${rest} ${partName}` : "");
+    }
+  return `${whole} s`;
+}
+
+function ago(seconds) {
+  if (seconds < 10) return "just now";
+  for (const [unit, name] of UNITS) if (seconds >= unit) return `${Math.floor(seconds / unit)} ${name} ago`;
+  return `${Math.floor(seconds)} s ago`;
+}
+
+function tick() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    if (seconds > 60 * 86_400 || time.hasAttribute("data-fixed")) continue;
+    const words = "elapsed" in time.dataset ? span(seconds) : ago(seconds);
+    if (time.textContent !== words) time.textContent = words;
+  }
+}
+setInterval(tick, 5000);
+
+/* --- What was said after a form stays for this visit only -------------------------------------------------------- */
+
+const here = new URL(location.href);
+if (here.searchParams.has("done")) {
+  here.searchParams.delete("done");
+  history.replaceState(null, "", here);
+}
+
+/* --- Dialogs: a page of its own, opened in place ----------------------------------------------------------------- */
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-dialog]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const decision = page.querySelector(".decision");
+    if (!answer.ok || !decision) throw new Error("no decision there");
+    open(document.adoptNode(decision), link);
+  } catch {
+    location.assign(link.href);
+  }
+});
+
+function open(decision, opener) {
+  const dialog = document.createElement("dialog");
+  const heading = decision.querySelector("h1");
+  heading.id ||= "decision-heading";
+  dialog.setAttribute("aria-labelledby", heading.id);
+  dialog.append(decision);
+  decision.querySelector("[data-back]")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    (opener.isConnected ? opener : document.getElementById("main")).focus();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/* --- Forms ------------------------------------------------------------------------------------------------------- */
+
+/* A form that is on its way is not sent twice. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+document.addEventListener("input", (event) => {
+  const writing = event.target.closest("[data-writing]");
+  if (writing) preview(writing, event.target);
+  if (event.target.matches("[data-search]")) search(event.target);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-all]")) tickAll(event.target);
+  if (event.target.closest("[data-tally]")) tally(event.target.closest("[data-tally]"));
+  if (event.target.closest("form[data-at-once]")) event.target.form.requestSubmit();
+});
+
+const waiting = new WeakMap();
+function preview(writing, area) {
+  area.closest("form")?.setAttribute("data-written", "");
+  const shown = writing.querySelector("[data-preview]");
+  clearTimeout(waiting.get(writing));
+  waiting.set(writing, setTimeout(async () => {
+    const form = new URLSearchParams({ text: area.value, token: area.form.elements.token.value });
+    const answer = await fetch("/preview", { method: "POST", body: form, headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer?.ok) return;
+    shown.innerHTML = await answer.text();
+    shown.hidden = !area.value.trim();
+  }, 250));
+}
+
+function rows(container) {
+  return container.querySelectorAll("tbody tr");
+}
+
+function search(field) {
+  const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const row of rows(document.getElementById(field.dataset.search))) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+}
+
+function tickAll(box) {
+  for (const row of rows(box.closest("table")))
+    if (!row.hidden) for (const each of row.querySelectorAll("input[type=checkbox]")) each.checked = box.checked;
+}
+
+function tally(container) {
+  const shown = document.getElementById(container.dataset.tally);
+  const number = container.querySelectorAll("tbody input:checked").length;
+  if (shown) shown.textContent = String(number);
+}
+for (const container of document.querySelectorAll("[data-tally]")) tally(container);
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy], [data-print]");
+  if (!button) return;
+  if ("print" in button.dataset) return print();
+  const text = document.getElementById(button.dataset.copy).value;
+  navigator.clipboard?.writeText(text).then(() => (button.textContent = "Copied"), () => (button.textContent = "Select and copy it below"));
+});
+for (const button of document.querySelectorAll("[data-copy], [data-print]")) button.hidden = false;
