@@ -362,6 +362,13 @@ receiver = Table(
     _one_of("kind", ReceiverKind),
     CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease"),
 )
+Index(
+    "ix_receiver_topic",
+    receiver.c.target,
+    unique=True,
+    sqlite_where=receiver.c.kind == ReceiverKind.TOPIC,
+    postgresql_where=receiver.c.kind == ReceiverKind.TOPIC,
+)
 
 delivery = Table(
     "delivery",

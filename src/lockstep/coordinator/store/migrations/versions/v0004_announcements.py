@@ -40,6 +40,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_receiver")),
         sa.UniqueConstraint("kf_id", name=op.f("uq_receiver_kf_id")),
     )
+    op.create_index(
+        "ix_receiver_topic",
+        "receiver",
+        ["target"],
+        unique=True,
+        sqlite_where=sa.text("kind = 'topic'"),
+        postgresql_where=sa.text("kind = 'topic'"),
+    )
     op.create_table(
         "delivery",
         sa.Column("receiver_position", _POSITION, nullable=False),

@@ -1,0 +1,135 @@
+"""Webhooks over HTTP: one event as one signed request, by the Standard Webhooks scheme, and what came of it.
+
+The id of the message is that of the event, the same at every try and redelivery, so that a receiver can leave out
+what it has already. Redirects are not followed: the address was checked, and where it leads to was not. An answer is
+read up to a bound and thrown away; only its status counts.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import lru_cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+import aiohttp
+
+from lockstep import __version__
+from lockstep.coordinator.core.announcing import Outcome, Receiver
+from lockstep.coordinator.core.errors import CoordinatorError
+from lockstep.coordinator.core.records import Event
+from lockstep.coordinator.ports import Clock
+
+if TYPE_CHECKING:
+    from standardwebhooks import Webhook
+
+_ANSWER_LIMIT_BYTES: Final = 64 * 1024
+_CAUSE_CHARS: Final = 300
+_TAKEN: Final = range(200, 300)
+
+Guard = Callable[[str], Awaitable[None]]
+"""Lets an address pass, or raises an error whose sentence says why this deployment does not call it."""
+
+
+async def unguarded(address: str) -> None:
+    """Let every address pass."""
+
+
+class HttpWebhooks:
+    """The port `Carrier` for webhooks; an asynchronous context manager that holds the connections.
+
+    Args:
+        clock: the time that goes into the signature.
+        timeout_s: how long one request may take, from connecting to the end of the answer.
+        guard: what addresses must pass before each request.
+        connector: makes the connections; by default, ordinary ones.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        timeout_s: float = 15,
+        guard: Guard = unguarded,
+        connector: Callable[[], aiohttp.BaseConnector] = aiohttp.TCPConnector,
+    ) -> None:
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._guard = guard
+        self._connector = connector
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=self._connector(),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            headers={"User-Agent": f"Lockstep/{__version__}", "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def carry(self, receiver: Receiver, event: Event) -> Outcome:
+        """Post an event to a webhook."""
+        if self._session is None:
+            raise RuntimeError("the connections to webhooks are not open")
+        now = self._clock.now()
+        body = message(event)
+        headers = signed(receiver.secrets(now), event.kf_id, now, body)
+        try:
+            await self._guard(receiver.target)
+            async with self._session.post(
+                receiver.target, data=body.encode(), headers=headers, allow_redirects=False
+            ) as answer:
+                await answer.content.read(_ANSWER_LIMIT_BYTES)
+                return _outcome(answer.status, answer.headers.get("Retry-After"))
+        except TimeoutError:
+            return Outcome(taken=False, error=f"no answer within {self._timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError, CoordinatorError) as error:
+            return Outcome(taken=False, error=" ".join(str(error).split())[:_CAUSE_CHARS] or type(error).__name__)
+
+
+def message(event: Event) -> str:
+    """Return what a webhook is told of an event."""
+    created_at = event.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    told = {
+        "type": f"event.{event.event_type}",
+        "timestamp": created_at,
+        "data": {
+            "kf_id": event.kf_id,
+            "event_type": event.event_type,
+            "message": event.message,
+            "task_service": event.task_service_id,
+            "task": event.task_id,
+            "release": event.release_id,
+            "created_at": created_at,
+        },
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def signed(secrets: tuple[str, ...], message_id: str, now: datetime, body: str) -> dict[str, str]:
+    """Return the headers that sign a message, with each of some secrets."""
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(_signer(secret).sign(message_id, now, body) for secret in secrets),
+    }
+
+
+@lru_cache(maxsize=100)
+def _signer(secret: str) -> "Webhook":
+    from standardwebhooks import Webhook  # noqa: PLC0415 - only where there are webhooks
+
+    return Webhook(secret)
+
+
+def _outcome(status: int, retry_after: str | None) -> Outcome:
+    if status in _TAKEN:
+        return Outcome(taken=True, status=status)
+    asked_for_s = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
+    return Outcome(taken=False, status=status, error=f"HTTP {status}", retry_after_s=asked_for_s)
