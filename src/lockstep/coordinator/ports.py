@@ -36,7 +36,7 @@ from lockstep.coordinator.core.records import (
     TaskService,
     TaskView,
 )
-from lockstep.coordinator.core.users import Profile, Session, User, UserFilter
+from lockstep.coordinator.core.users import EVERYBODY, Profile, Session, User, UserFilter
 from lockstep.coordinator.core.versions import Numbers
 from lockstep.protocol.messages import Reply, Request
 
@@ -250,7 +250,7 @@ class People(Protocol):
         """
         ...
 
-    async def users(self, page: PageOf, which: UserFilter = UserFilter()) -> Page[User]:
+    async def users(self, page: PageOf, which: UserFilter = EVERYBODY) -> Page[User]:
         """Return a page of users, in the order in which they came (`date_joined`), or the other way round."""
         ...
 

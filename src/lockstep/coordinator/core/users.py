@@ -6,6 +6,7 @@ opened by one.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from lockstep.coordinator.core.callers import Caller, Kind, Role
 
@@ -48,6 +49,9 @@ class UserFilter:
     joined_after: datetime | None = None
     login_before: datetime | None = None
     login_after: datetime | None = None
+
+
+EVERYBODY: Final = UserFilter()
 
 
 @dataclass(frozen=True, slots=True)

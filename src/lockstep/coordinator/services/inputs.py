@@ -128,6 +128,13 @@ _Studies = Annotated[
 ]
 
 
+_ClientId = Annotated[
+    str,
+    _text(100),
+    Field(description="The client id of the service's own tokens, which may report on its tasks and no others."),
+]
+
+
 class Input(BaseModel):
     """What a caller wrote. Fields that are not ours are ignored, as clients in the field expect."""
 
@@ -179,6 +186,7 @@ class ServiceInput(Input):
     description: Annotated[str, _text(500)] = ""
     author: Annotated[str, _line(100)] = "admin"
     enabled: Annotated[bool, Field(description="It takes part in new releases.")] = True
+    client_id: _ClientId = ""
 
 
 class ServiceEdit(Input):
@@ -189,6 +197,7 @@ class ServiceEdit(Input):
     description: Annotated[str, _text(500)] = ""
     author: Annotated[str, _line(100)] = ""
     enabled: bool = True
+    client_id: _ClientId = ""
 
 
 class TaskReport(Input):

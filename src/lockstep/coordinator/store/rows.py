@@ -95,6 +95,7 @@ SERVICE_COLUMNS: Final = (
     task_service.c.created_at,
     task_service.c.enabled,
     task_service.c.last_ok_status,
+    task_service.c.client_id,
 )
 
 EVENT_COLUMNS: Final = (
