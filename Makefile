@@ -26,8 +26,8 @@ $(VENV)/ready: pyproject.toml uv.lock
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
-demo: setup ## take a real release through all its steps, live in the terminal
-	@$(BIN)/lockstep demo
+demo: setup ## take two real releases through all their steps, live in the terminal; options in ARGS
+	@$(BIN)/lockstep demo $(ARGS)
 
 test: setup lint ## check types, style and layers, and pass every test
 	@$(BIN)/pytest -n auto --dist worksteal

@@ -5,18 +5,21 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from lockstep.dataservice.catalogue import LATEST, figure, five_demo_studies
+from lockstep.cli.story import ADDED_STUDY
+from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies
 from lockstep.dataservice.entities import REPORTED
 from tests.cli.stage import Running, at_terminal, lockstep, started
 
 SERVICES = ("reference task", "release reports", "snapshot task")
 SERVERS = ("coordinator", "sample data service", *SERVICES)
+FIVE = [study["kf_id"] for study in five_demo_studies()]
 END_LIMIT_S = 5.0
 """Longer than the three seconds that are promised: the machine that tests is busy with others."""
 
@@ -26,40 +29,67 @@ def _facts(out: str) -> dict[str, str]:
     return dict(re.findall(rf"^({'|'.join(SERVERS)}|files and log)\t(.+)$", out, re.MULTILINE))
 
 
-def test_the_demo_takes_five_real_studies_to_a_published_version(tmp_path: Path) -> None:
-    """All three services take part, the report shows the published counts, and what nobody published is unknown."""
+def test_the_demo_takes_two_releases_to_the_public_and_shows_what_the_second_changes(tmp_path: Path) -> None:
+    """All three services take part in both, and the review has the published counts of both dates."""
     folder = tmp_path / "kept"
     ended = asyncio.run(lockstep("demo", "--exit", "--any-ports", "--pace", "0.01", "--folder", str(folder)))
     assert (ended.code, ended.err) == (0, "")
     assert set(SERVERS) < _facts(ended.out).keys()
-    published = r"^5\. Release (RE_\w+) is public on every service, as version 0\.1\.0\.$"
-    told = re.search(published, ended.out, re.MULTILINE)
-    assert told is not None
-    studies = five_demo_studies()
-    for study in studies:
+    published = r"^[48]\. Release (RE_\w+) is public on every service, as version (0\.[12]\.0)\.$"
+    (first, *first_told), (second, *second_told) = re.findall(published, ended.out, re.MULTILINE)
+    assert (first_told, second_told) == (["0.1.0"], ["0.2.0"])
+    for study in five_demo_studies():
         assert [study["kf_id"], study["name"]] in ended.lines
     events = [line for line in ended.lines if len(line) == 3 and " changed from " in line[2]]
     assert len(events) == len({message for _, _, message in events})
     for service in SERVICES:
         states = [message.rpartition(" ")[2] for _, who, message in events if who == service]
-        assert states == ["pending", "running", "staged", "publishing", "published"]
-    for entity in REPORTED:
-        counts = [figure(entity, study["kf_id"], LATEST) for study in studies]
-        row = next(line for line in ended.lines if line[0] == entity.replace("-", " "))
-        assert [*map(_shown, counts), _total(counts)] == row[1:]
-    files = {path.stem for path in (folder / "reference/public" / told[1]).iterdir()}
-    assert {study["kf_id"] for study in studies} == files
-    assert (folder / "snapshot/public" / told[1] / "snapshot.json").exists()
+        assert states == ["pending", "running", "staged", "publishing", "published"] * 2
+    assert _expected_review() == [line for line in ended.lines if len(line) == 8]
+    assert (
+        "\nOf 54 counts 19 change, none stay as they were, and 35 are unknown (not published by the source).\n"
+        in ended.out
+    )
+    assert "\nTo look at: falls by more than 5 % (6).\n" in ended.out
+    for release_id, studies in ((first, FIVE), (second, [*FIVE, ADDED_STUDY])):
+        files = {path.stem for path in (folder / "reference/public" / release_id).iterdir()}
+        assert set(studies) == files
+        assert (folder / "snapshot/public" / release_id / "snapshot.json").exists()
 
 
-def _shown(count: int | None) -> str:
-    return "unknown" if count is None else f"{count:,}"
+def _expected_review() -> list[list[str]]:
+    """Return what the review has to show, worked out from the published counts."""
+    earlier, later = ({study: _figures(study, as_of) for study in [*FIVE, ADDED_STUDY]} for as_of in AS_OF)
+    lines = [
+        [study, "changed", *_line(entity, earlier[study][entity], number)]
+        for study in FIVE
+        for entity, number in later[study].items()
+    ]
+    lines += [
+        [ADDED_STUDY, "new", entity.replace("-", " "), "-", f"{number:,}", f"{number:+,}", "-", "-"]
+        for entity, number in later[ADDED_STUDY].items()
+    ]
+    totals = [
+        ["all studies", "-", *_line(entity, _sum(earlier, FIVE, entity), _sum(later, later, entity))]
+        for entity in later[FIVE[0]]
+    ]
+    families = ["all studies", "-", "families", "unknown", "at least 484", "unknown", "-", "-"]
+    return [*sorted(lines, key=lambda line: line[0]), *totals, families]
 
 
-def _total(counts: list[int | None]) -> str:
-    known = [count for count in counts if count is not None]
-    at_least = "at least " if 0 < len(known) < len(counts) else ""
-    return at_least + _shown(sum(known) if known else None)
+def _figures(study: str, as_of: str) -> dict[str, int]:
+    figures = {entity: figure(entity, study, as_of) for entity in REPORTED}
+    return {entity: number for entity, number in figures.items() if number is not None}
+
+
+def _sum(figures: Mapping[str, Mapping[str, int]], studies: Iterable[str], entity: str) -> int:
+    return sum(figures[study][entity] for study in studies)
+
+
+def _line(entity: str, last: int, now: int) -> list[str]:
+    percent = 100 * (now - last) / last
+    flag = "falls" if percent < -5 else "-"
+    return [entity.replace("-", " "), f"{last:,}", f"{now:,}", f"{now - last:+,}", f"{percent:+.2f} %", flag]
 
 
 def _is_there(folder: str) -> bool:
@@ -87,7 +117,8 @@ def test_the_demo_stays_up_until_it_is_asked_to_end(tmp_path: Path) -> None:
                 for server in SERVERS:
                     assert (await web.get(f"{facts[server]}/status")).status_code == 200
                 releases = (await web.get(f"{facts['coordinator']}/releases")).json()
-            assert [(row["state"], row["version"]) for row in releases["results"]] == [("published", "0.1.0")]
+            states = [(row["state"], row["version"]) for row in releases["results"]]
+            assert states == [("published", "0.2.0"), ("published", "0.1.0")]
             await _over(running, signal.SIGINT)
 
     asyncio.run(go())
@@ -103,12 +134,14 @@ def test_the_demo_can_be_ended_in_the_middle_of_the_work() -> None:
     asyncio.run(go())
 
 
-@pytest.mark.parametrize(("answer", "end"), [("\n", "as version 0.1.0."), ("n\n", "from canceling to canceled")])
+@pytest.mark.parametrize(("answer", "end"), [("\n", "as version 0.2.0."), ("n\n", "from canceling to canceled")])
 def test_a_person_at_the_terminal_decides(answer: str, end: str) -> None:
     async def go() -> None:
         async with at_terminal("demo", "--any-ports", "--pace", "0.01") as shown:
             await shown.says("Publish it? [Y/n]")
-            assert "TOTAL" in shown.out
+            assert "as version 0.1.0." in shown.out
+            review = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.out).partition("This is what it changes:")[2]
+            assert re.search(r"\r\nall studies\r\n(  .*\r\n)+  families +unknown +at least 484 +unknown +\r\n", review)
             assert "100 %" in shown.out
             shown.type(answer)
             await shown.says("Everything stays up until Ctrl-C.")

@@ -24,10 +24,14 @@ from lockstep.cli.tables import is_terminal, print_facts
 from lockstep.coordinator.bootstrap import CannotStart, running
 from lockstep.coordinator.logs import set_up_logs
 from lockstep.coordinator.settings import Settings, WrongSetting, read_settings
+from lockstep.dataservice.catalogue import AS_OF
 from lockstep.dataservice.sample import make_app as make_data_service
 from lockstep.reports.service import make_service as make_reports
 from lockstep.snapshot.service import make_service as make_snapshot
 from lockstep.taskkit import StoreUnavailable, TaskService
+
+EARLIER, LATER = AS_OF
+"""The counts that the sample data service has at first, and those that it has for the second release."""
 
 POLL_INTERVAL_S: Final = 0.25
 """Between two polls: as often as a person would look."""
@@ -37,12 +41,12 @@ REPORT_CONNECTIONS: Final = 4
 
 
 def demo(place: Premises, *, pace_s: float, leave: bool) -> None:
-    """Run the demo until Ctrl-C, or until the release is published.
+    """Run the demo until Ctrl-C, or until the second release is published.
 
     Args:
         place: where.
         pace_s: seconds that the sample data service takes for each answer.
-        leave: end when the release is published.
+        leave: end when the second release is published.
 
     Raises:
         Ending: it could not be run; the sentence says why.
@@ -84,17 +88,19 @@ async def _demo(place: Premises, settings: Settings, *, pace_s: float, leave: bo
 async def _perform(place: Premises, settings: Settings, coordinator_url: str, *, pace_s: float, leave: bool) -> None:
     """Run the other servers around a coordinator, tell the story, and stay."""
     async with hosting() as servers:
-        data_service = _Paced(make_data_service(), pace_s)
-        await servers.start(data_service, place.listeners["sample data service"])
+        data_service = make_data_service(as_of=EARLIER)
+        await servers.start(_Paced(data_service, pace_s), place.listeners["sample data service"])
         services = _services(coordinator_url, settings.dataservice_url, place.folder)
         for name, (service, _) in services.items():
             await service.start()
             await servers.start(service, place.listeners[name])
         addresses = {name: address_of(listener) for name, listener in place.listeners.items()}
-        print(f"Lockstep {__version__}: a release on its way to three task services, on this machine only.\n")
+        print(f"Lockstep {__version__}: two releases on their way to three task services, on this machine only.\n")
         print_facts([("coordinator", coordinator_url), *addresses.items(), ("files and log", place.folder)])
         taking_part = [Place(name, does, addresses[name]) for name, (_, does) in services.items()]
-        cast = Cast(coordinator_url, taking_part, settings.reports_url)
+        cast = Cast(
+            coordinator_url, taking_part, settings.reports_url, lambda: data_service.state.sample.turn_to(LATER)
+        )
         await tell(cast, may_ask=is_terminal() and sys.stdin.isatty() and not leave)
         if not leave:
             _say_goodbye(coordinator_url, place.folder)

@@ -22,7 +22,7 @@ Database = Annotated[
 @app.command("demo", epilog=example("lockstep demo", "lockstep demo --exit --any-ports"))
 def run_demo(
     *,
-    leave: Annotated[bool, typer.Option("--exit", help="End when the release is published.")] = False,
+    leave: Annotated[bool, typer.Option("--exit", help="End when the second release is published.")] = False,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take any ports that are free.")] = False,
     port_base: Annotated[
         int | None, typer.Option("--port-base", metavar="N", help="Take five ports in a row from this one on.")
@@ -42,11 +42,11 @@ def run_demo(
         ),
     ] = 0.2,
 ) -> None:
-    """See the whole system take a release of five real studies all the way, live.
+    """See the whole system take two releases of real studies all the way, live.
 
     It runs a coordinator, a data service with real studies and three task services on this machine, and needs nothing
-    else: ports 5000, 5020, 5100, 8282 and 8383, or others (--any-ports). At the end it stays up for the browser until
-    Ctrl-C.
+    else: ports 5000, 5020, 5100, 8282 and 8383, or others (--any-ports). What changes with the second release
+    is shown before it is published. At the end it stays up for the browser until Ctrl-C.
     """
     from lockstep.cli.premises import premises
 

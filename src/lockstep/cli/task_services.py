@@ -55,40 +55,7 @@ def run_reference(
 
         return make_service(folder, coordinator_url=coordinator)
 
-    _host_task_service(make, host, port)
-
-
-@app.command(
-    "reports",
-    epilog=example("lockstep reports --dataservice http://127.0.0.1:5100 --coordinator http://127.0.0.1:5000"),
-)
-def run_reports(
-    host: Host = "127.0.0.1",
-    port: Port = 5020,
-    folder: Folder = Path(".lockstep/reports"),
-    dataservice: DataServiceUrl = _DATA_SERVICE,
-    coordinator: CoordinatorUrl = None,
-    *,
-    warn_on_unknown: Annotated[
-        bool, typer.Option("--warn-on-unknown", help="Stage a report even when counts that should be there are not.")
-    ] = False,
-) -> None:
-    """Run the release reports service, which counts what each release holds.
-
-    It needs a data service to count in, and the coordinator, which alone knows the final version of a release.
-    """
-
-    def make() -> "TaskService":
-        from lockstep.reports.service import make_service
-
-        return make_service(
-            dataservice_url=dataservice,
-            folder=folder,
-            coordinator_url=coordinator,
-            fail_on_unknown=not warn_on_unknown,
-        )
-
-    _host_task_service(make, host, port)
+    host_task_service(make, host, port)
 
 
 @app.command("snapshot", epilog=example("lockstep snapshot --dataservice http://127.0.0.1:5100 --folder snapshots"))
@@ -109,7 +76,7 @@ def run_snapshot(
 
         return make_service(dataservice_url=dataservice, folder=folder, coordinator_url=coordinator)
 
-    _host_task_service(make, host, port)
+    host_task_service(make, host, port)
 
 
 @app.command("dataservice", epilog=example("lockstep dataservice --port 5100"))
@@ -134,17 +101,22 @@ def run_dataservice(
     _host(app, listen(host, port), f"sample data service ({as_of})")
 
 
-def _host_task_service(make: "Callable[[], TaskService]", host: str, port: int) -> None:
+def host_task_service(make: "Callable[[], TaskService]", host: str, port: int) -> None:
+    """Take a port, make a task service, and serve it until Ctrl-C.
+
+    Raises:
+        Refused: the port or the files of the service cannot be had, or what it was given is wrong.
+    """
     from lockstep.cli.hosting import listen
     from lockstep.taskkit import StoreUnavailable
 
     listener = listen(host, port)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         service = make()
         service.desk.store.open()
     except (StoreUnavailable, ValueError) as error:
-        raise Refused(_sentence(error)) from error
+        raise Refused(as_sentence(error)) from error
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _host(service, listener, service.name)
 
 
@@ -160,6 +132,7 @@ def _host(app: Any, listener: "socket.socket", name: str) -> None:  # noqa: ANN4
     run(serve())
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
+def as_sentence(said: object) -> str:
+    """Return what an error or a step of the work says as a sentence of its own."""
+    text = str(said)
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
