@@ -130,6 +130,8 @@ def found(row: AnyRow | None, kind: str, kf_id: str) -> AnyRow:
 
 def release_views(connection: Connection, rows: Sequence[Release]) -> list[ReleaseView]:
     """Return releases with their tasks and notes."""
+    if not rows:
+        return []
     kf_ids = [row.kf_id for row in rows]
     tasks_of: defaultdict[str, list[Task]] = defaultdict(list)
     for row in connection.execute(_TASKS_OF, {"kf_ids": kf_ids}).all():

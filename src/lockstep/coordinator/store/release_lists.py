@@ -5,13 +5,13 @@ tables of their own, several states are put together from the newest few of each
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, exists, select, union_all
 
-from lockstep.coordinator.core.callers import ALL, Sight
+from lockstep.coordinator.core.callers import ALL, PUBLIC, Sight
 from lockstep.coordinator.core.records import Page, PageOf, ReleaseFilter, ReleaseView
 from lockstep.coordinator.store.lists import (
     Listing,
@@ -48,10 +48,10 @@ ORDERS: Final[Orders] = {
 def releases(connection: Connection, page: PageOf, which: ReleaseFilter, sight: Sight) -> Page[ReleaseView]:
     """Return a page of releases with their tasks and notes."""
     order = order_of(page, ORDERS)
-    if not sight.everything and not sight.studies:
-        if which.states and ReleaseState.PUBLISHED not in which.states:
-            return Page((), 0)
-        which, sight = replace(which, states=(ReleaseState.PUBLISHED,)), ALL
+    if sight == PUBLIC and which.states and ReleaseState.PUBLISHED not in which.states:
+        return Page((), 0)
+    if sight == PUBLIC and which == ReleaseFilter(which.states):
+        which, sight = ReleaseFilter((ReleaseState.PUBLISHED,)), ALL
     if sight.everything and which == ReleaseFilter(which.states) and order.columns == (_AT,):
         positions = _of_states(page, order, which.states)
         count = tallied(connection, *map(releases_in, which.states or ReleaseState))
@@ -131,7 +131,8 @@ def _conditions(which: ReleaseFilter, sight: Sight) -> list[ColumnElement[bool]]
 
 
 def _tagged(tag: str) -> ColumnElement[bool]:
-    return exists(select(1).where(release_tag.c.release_position == _AT, release_tag.c.tag == tag))
+    tagged = select(1).where(release_tag.c.release_position == _AT, release_tag.c.tag == tag)
+    return exists(tagged.correlate(release))
 
 
 def _of_states(page: PageOf, order: Order, states: Collection[ReleaseState]) -> Listing:
