@@ -11,13 +11,17 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lockstep import __version__
 from lockstep.coordinator.web import errors, operations
+from lockstep.coordinator.web.callers import RecognizeCallers
 from lockstep.coordinator.web.dashboard import dashboard
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.origins import SameOriginWrites
-from lockstep.coordinator.web.rest import events, releases, root, stream, studies, task_services, tasks
+from lockstep.coordinator.web.rest import events, releases, root, stream, studies, task_services, tasks, webhooks
 
 OPERATIONS: Final = tuple(
-    chain.from_iterable(module.OPERATIONS for module in (root, releases, stream, tasks, task_services, studies, events))
+    chain.from_iterable(
+        module.OPERATIONS
+        for module in (root, releases, stream, tasks, task_services, studies, events, webhooks)
+    )
 )
 """Every operation of the REST face."""
 
@@ -42,7 +46,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(cors_origins),
+        middleware=[*_middleware(cors_origins), Middleware(RecognizeCallers, recognition=desk.recognition)],
     )
     app.state.desk = desk
     errors.install(app)
@@ -67,7 +71,7 @@ def _middleware(cors_origins: Collection[str]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=list(cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "X-CSRFToken"],
         expose_headers=["Location"],
     )
     return [cors, same_origin]
