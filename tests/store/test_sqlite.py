@@ -418,7 +418,7 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with shell(path) as connection:
         connection.execute("CREATE TABLE recipe (name TEXT)")
-    refused(url(path), f"The database {path} holds tables of something else \\(recipe\\); name another file")
+    refused(url(path), f"The database {path} holds tables of something else \\(recipe\\); name another one")
     assert rows(path, "SELECT name FROM sqlite_master") == [("recipe",)]
 
 
@@ -451,8 +451,12 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d"])
-def test_what_names_no_sqlite_file_is_refused(database_url: str) -> None:
-    refused(database_url, "^The database URL does not name a SQLite file; sqlite:///lockstep.db does.$")
+def test_what_names_no_database_is_refused(database_url: str) -> None:
+    refused(
+        database_url,
+        "^The database URL names neither a SQLite file nor a Postgres database; "
+        "sqlite:///lockstep.db and postgresql://user:password@host/lockstep would.$",
+    )
 
 
 # What the statements cost

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields, replace
@@ -960,3 +961,12 @@ class TestMemoryStore(StoreContract):
 class TestSqliteStore(StoreContract):
     def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
         return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture(autouse=True)
+    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
+        self.urls = defaultdict[Path, str](new_database)
+
+    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
+        return open_store(self.urls[tmp_path], random_bits=random_bits)

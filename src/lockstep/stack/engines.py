@@ -13,13 +13,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 PATIENCE_S: Final = 60.0
 """How long an engine may take to start or stop before something is wrong with it."""
+
+NO_SETTINGS: Final[Mapping[str, object]] = {}
 
 _PAUSE_S: Final = 0.02
 _DATABASE: Final = "postgres"
@@ -95,6 +97,7 @@ class Postgres(_Process):
     Args:
         folder: an empty or absent folder, or one that was used before.
         port: the port to serve on; a free one unless given.
+        settings: settings of the server beside those that it needs, such as `{"fsync": "off"}`.
 
     Raises:
         EngineMissing: the package with its programs is not installed.
@@ -102,8 +105,9 @@ class Postgres(_Process):
 
     _in_order = signal.SIGINT
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, settings: Mapping[str, object] = NO_SETTINGS) -> None:
         super().__init__(folder, port)
+        self._settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
@@ -122,11 +126,11 @@ class Postgres(_Process):
         """Return the address of one of its databases."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
-        """Create a database and return its address."""
-        self._run(
-            "psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c", f'CREATE DATABASE "{name}"'
-        )
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database as a copy of another that nobody uses, and return its address."""
+        statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        self._run("psql", "-X", "-q", *where, "-c", statement)
         return self.url_of(name)
 
     def _command(self) -> Sequence[str]:
@@ -135,6 +139,7 @@ class Postgres(_Process):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": 200,
+            **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._programs / "bin" / "postgres"), "-D", str(self.data), *options]

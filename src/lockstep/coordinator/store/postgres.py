@@ -102,6 +102,8 @@ class PostgresDatabase:
             try:
                 outcome: T = await transaction.run(engine)
             except (DBAPIError, PoolTimeout, OSError) as error:
+                if transaction.work_broke:
+                    raise
                 self._refuse(error, committing=transaction.committing, late=time.monotonic() > until)
                 keys_taken += _code(error) == _KEY_TAKEN
                 if keys_taken == ATTEMPTS:
@@ -132,16 +134,22 @@ class PostgresDatabase:
 
 
 class _Transaction:
-    """One attempt; knows how far it came."""
+    """One attempt; knows how far it came, and whether it was the work that broke and not the way to the server."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.committing = False
+        self.work_broke = False
         self._work = work
 
     async def run(self, engine: AsyncEngine) -> Any:  # noqa: ANN401 - whatever the work returns
         async with engine.connect() as connection:
             transaction = await connection.begin()
-            outcome = await connection.run_sync(self._work)
+            try:
+                outcome = await connection.run_sync(self._work)
+            except OSError as error:
+                driver = (await connection.get_raw_connection()).driver_connection
+                self.work_broke = not isinstance(error, TimeoutError) and driver is not None and not driver.is_closed()
+                raise
             self.committing = True
             await transaction.commit()
             return outcome
