@@ -6,7 +6,8 @@ there such a study, does the service answer) is not asked here but by the comman
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Self, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,16 +16,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from lockstep.coordinator.core.errors import Invalid
-from lockstep.coordinator.core.records import NewRelease
+from lockstep.coordinator.core.model import EventType
+from lockstep.coordinator.core.records import NewEvent, NewRelease
 from lockstep.protocol.errors import BadMessage
+from lockstep.protocol.ids import ALPHABET, Prefix, is_id
 from lockstep.protocol.states import TASK_WORDS, ReleaseState, TaskState, task_state
 from lockstep.protocol.wire import read_progress
 
@@ -122,6 +127,7 @@ _Progress = Annotated[
     ),
     Field(description='Percent of the current step, cut to 0 to 100: `50`, `50.0`, `"50"`, `"50%"`; `null` is 0.'),
 ]
+_Tags = Annotated[list[Annotated[str, _line(50)]], Field(max_length=100)]
 _Studies = Annotated[
     list[Annotated[str, _line(100)]],
     Field(min_length=1, max_length=5000, description="The ids of the studies to release."),
@@ -133,6 +139,41 @@ _ClientId = Annotated[
     _text(100),
     Field(description="The client id of the service's own tokens, which may report on its tasks and no others."),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class _LinkTo:
+    """Makes a text field one that names another thing: by its address, by its path, or by its id alone."""
+
+    prefix: Prefix
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.no_info_before_validator_function(self._id, handler(source))
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": rf"^([^?#\s]*/)?{self.prefix}_[{ALPHABET}]{{8}}$",
+            "description": f"An address, or a path, that ends in the id, or the id alone: `{self.prefix}_00000000`.",
+        }
+
+    def _id(self, link: object) -> str:
+        if link is None:
+            raise ValueError(_NOT_NULL)
+        kf_id = link.partition("?")[0].rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+        if not is_id(kf_id, self.prefix):
+            raise ValueError(f"Invalid hyperlink - No URL match. An address that ends in {self.prefix}_… would be one.")
+        return kf_id
+
+
+_OrNone = BeforeValidator(lambda given: given or None)
+"""Takes an empty field of a form for null."""
+
+_ReleaseLink = Annotated[str, _LinkTo(Prefix.RELEASE)]
+_ServiceLink = Annotated[str, _LinkTo(Prefix.TASK_SERVICE)]
+_TaskLink = Annotated[str, _LinkTo(Prefix.TASK)]
+_StudyLink = Annotated[str, _LinkTo(Prefix.STUDY)]
+_NoteText = Annotated[str, StringConstraints(min_length=1, max_length=5000, pattern=_NOT_BLANK)]
 
 
 class Input(BaseModel):
@@ -150,7 +191,7 @@ class ReleaseInput(Input):
     description: Annotated[str, _text(5000), Field(description="Markdown.")] = ""
     studies: _Studies = Field(default_factory=list)
     study_ids: _Studies = Field(default_factory=list, description="The older name of `studies`.")
-    tags: Annotated[list[Annotated[str, _line(50)]], Field(max_length=100)] = Field(default_factory=list)
+    tags: _Tags = Field(default_factory=list)
     is_major: Annotated[bool, Field(description="It changes the shape of the data: the next major version.")] = False
     author: Annotated[str, _line(100)] = "admin"
 
@@ -173,9 +214,67 @@ class ReleaseInput(Input):
 
 
 class ReleaseEdit(Input):
-    """A change to a release. Only its state can be asked for, and only `publishing` changes anything."""
+    """A change to a release: the fields that are given, and no others; the state `publishing` publishes it."""
 
+    name: Annotated[str, _line(256)] = ""
+    description: Annotated[str, _text(5000), Field(description="Markdown.")] = ""
+    studies: Annotated[_Studies, Field(description="Those that it has; they do not change.")] = Field(
+        default_factory=list
+    )
+    tags: _Tags = Field(default_factory=list)
+    is_major: Annotated[bool, Field(description="Until it is published, which fixes its version.")] = False
     state: _ReleaseState = None
+
+
+class ReleaseReplacement(ReleaseEdit):
+    """A change to a release by clients that send all of it; what they leave out stays as it is."""
+
+    name: Annotated[str, _line(256)]
+    studies: Annotated[_Studies, Field(description="Those that it has; they do not change.")]
+
+
+class NoteInput(Input):
+    """A note on a release, or on one study in it."""
+
+    description: _NoteText
+    release: _ReleaseLink
+    study: Annotated[_StudyLink | None, _OrNone] = None
+    author: Annotated[str, _line(100)] = "admin"
+
+
+class NoteEdit(Input):
+    """A change to a note. Which release and study it is on does not change."""
+
+    description: _NoteText
+    release: Annotated[_ReleaseLink | None, _OrNone] = None
+    study: Annotated[_StudyLink | None, _OrNone] = None
+
+
+class NotePatch(NoteEdit):
+    """A change to a note; without a description, none."""
+
+    description: _NoteText = ""
+
+
+class EventInput(Input):
+    """Something that happened elsewhere. What is about a task is about its release and its service too."""
+
+    event_type: Literal["info", "warning", "error"] = "info"
+    message: Annotated[str, _line(1000)]
+    release: Annotated[_ReleaseLink | None, _OrNone] = None
+    task_service: Annotated[_ServiceLink | None, _OrNone] = None
+    task: Annotated[_TaskLink | None, _OrNone] = None
+
+    def new_event(self) -> NewEvent:
+        """Return what is to be stored."""
+        return NewEvent(EventType(self.event_type), self.message, self.release, self.task_service, self.task)
+
+
+class TaskInput(Input):
+    """A service's part in a release, which every enabled service has from the start."""
+
+    release: _ReleaseLink
+    task_service: _ServiceLink
 
 
 class ServiceInput(Input):
