@@ -18,6 +18,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -29,12 +30,16 @@ from lockstep.coordinator.adapters.data_service import HttpDataService
 from lockstep.coordinator.adapters.feed import LocalFeed
 from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.adapters.reports import HttpReports
+from lockstep.coordinator.adapters.sns import SnsTopic
 from lockstep.coordinator.adapters.task_services import HttpTaskServices
+from lockstep.coordinator.adapters.webhooks import HttpWebhooks
+from lockstep.coordinator.core.announcing import ReceiverKind
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
-from lockstep.coordinator.ports import Store
+from lockstep.coordinator.ports import Carrier, Store
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
@@ -102,6 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = await _open(stack, settings.database_url)
         feed = LocalFeed()
+        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         study_source = _data_service(settings)
         engine = Engine(
             World(
@@ -110,7 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 announcer=feed,
                 clock=SystemClock(),
                 policy=settings.policy,
-                worker=Worker(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", alone=True),
+                worker=Worker(name, alone=True),
                 study_url=study_source.study_url if study_source else "/studies/{}".format,
             )
         )
@@ -125,10 +131,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             reports=await _reports(stack, settings),
         )
         app = make_app(desk, cors_origins=settings.cors_origins)
+        courier = await _courier(stack, settings, store, name)
         _warn(settings)
         async with asyncio.TaskGroup() as group:
             works = [
                 group.create_task(engine.run()),
+                group.create_task(courier.run(feed)),
                 group.create_task(_check_health(commands, settings.health_interval)),
             ]
             async with _serving(app, desk.closing, listener, group):
@@ -146,6 +154,18 @@ async def _open(stack: AsyncExitStack, database_url: str) -> Store:
         return await stack.enter_async_context(open_store(database_url))
     except Unavailable as error:
         raise CannotStart(str(error)) from error
+
+
+async def _courier(stack: AsyncExitStack, settings: Settings, store: Store, name: str) -> Courier:
+    clock, arn = SystemClock(), settings.sns_topic_arn
+    if arn and find_spec("boto3") is None:
+        raise CannotStart(f"{PREFIX}SNS_TOPIC_ARN is set, which takes the extra `aws`: pip install 'lockstep[aws]'.")
+    webhooks = await stack.enter_async_context(HttpWebhooks(clock, settings.request_timeout))
+    carriers: dict[ReceiverKind, Carrier] = {ReceiverKind.WEBHOOK: webhooks}
+    if arn:
+        carriers[ReceiverKind.TOPIC] = SnsTopic(arn, settings.request_timeout, settings.sns_endpoint_url)
+    await store.outbox.set_topic(arn or None, clock.now())
+    return Courier(store.outbox, carriers, clock, name, alone=True)
 
 
 async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | None:

@@ -19,6 +19,8 @@ PREFIX: Final = "LOCKSTEP_"
 _LONGEST_S: Final = 1_000_000_000
 _SHOWN_CHARS: Final = 100
 _CREDENTIALS: Final = re.compile("//[^/]*@")
+_SECRET: Final = re.compile("token$|secret$")
+_TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 
 class WrongSetting(Exception):
@@ -50,6 +52,12 @@ def _parts(given: object) -> object:
 def _each_an_origin(given: tuple[str, ...]) -> tuple[str, ...]:
     if any(origin != "*" and (_http_address(origin) != origin or origin.count("/") != 2) for origin in given):  # noqa: PLR2004
         raise ValueError("no origins")
+    return given
+
+
+def _topic(given: str) -> str:
+    if given and not _TOPIC.fullmatch(given):
+        raise ValueError("no topic")
     return given
 
 
@@ -169,6 +177,38 @@ class Settings(BaseSettings):
             "a list such as https://portal.example.org,https://review.example.org",
         )
     )
+    sns_topic_arn: Annotated[str, AfterValidator(_topic)] = _setting(
+        "",
+        "The topic of Amazon's Simple Notification Service that every event is announced to, from the first start with "
+        "it on. Default: none. Credentials come from where AWS's library looks for them, the region from the name.",
+        "the ARN of a topic, such as arn:aws:sns:us-east-1:123456789012:releases",
+    )
+    sns_endpoint_url: Annotated[str, AfterValidator(_http_address)] = _setting(
+        "",
+        "Where that service is, if it is not Amazon's own. Default: Amazon's.",
+        _ADDRESS,
+    )
+    write_rate: int = _setting(
+        100,
+        "Requests per second, beyond twenty seconds' worth in one go, in which one caller may change something; more "
+        "are answered 429. 0 limits nothing. Default: a thousand task services at one address may report at the same "
+        "time, and a script that runs wild is slowed down.",
+        "a whole number from 0 to 1000000, such as 100",
+        ge=0,
+        le=1_000_000,
+    )
+    metrics_token: str = _setting(
+        "",
+        "The bearer token with which `/metrics` may be read from anywhere. Default: none; it is then shown to this "
+        "machine only, and not through a proxy.",
+        "a text of 16 to 200 characters without spaces",
+        pattern=r"^$|^[!-~]{16,200}$",
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(_http_address)] = _setting(
+        "",
+        "Where traces are sent, by OTLP over HTTP; it takes the extra `telemetry`. Default: nowhere; none are made.",
+        "an address such as http://collector:4318",
+    )
     environment: str = _setting(
         "",
         "What this deployment is called, such as production; the dashboard shows it on every page. Default: nothing.",
@@ -234,4 +274,5 @@ def _sentence(error: ErrorDetails) -> str:
     extra = Settings.model_fields[name].json_schema_extra
     right = extra["right"] if isinstance(extra, dict) else "another value"
     shown = _CREDENTIALS.sub("//…@", str(error["input"]))[:_SHOWN_CHARS]
-    return f"{PREFIX}{name.upper()} is {shown!r}; it must be {right}."
+    said = "is not shown here" if _SECRET.search(name) else f"is {shown!r}"
+    return f"{PREFIX}{name.upper()} {said}; it must be {right}."
