@@ -15,7 +15,18 @@ from starlette.types import Scope
 from lockstep.coordinator.core.errors import CoordinatorError, NotFound
 from lockstep.coordinator.web.dashboard.live import showing
 from lockstep.coordinator.web.dashboard.page import ASSETS, Page, Pages, pages_of
-from lockstep.coordinator.web.dashboard.pages import home
+from lockstep.coordinator.web.dashboard.pages import (
+    about,
+    deciding,
+    events,
+    home,
+    plan,
+    published,
+    release,
+    releases,
+    services,
+    studies,
+)
 from lockstep.coordinator.web.dashboard.routing import ForBrowsers
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.errors import status_of
@@ -24,8 +35,37 @@ log = structlog.get_logger("lockstep.dashboard")
 
 _YEAR_S: Final = 365 * 24 * 3600
 
+_RELEASE: Final = "/releases/{release_id}"
+_SERVICE: Final = "/services/{service_id}"
+
 _ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route("/", showing(home.home)),
+    Route("/plan", showing(plan.show)),
+    Route("/plan", plan.start, methods=["POST"]),
+    Route("/releases", showing(releases.show)),
+    Route(_RELEASE, showing(release.show)),
+    Route(f"{_RELEASE}/publish", showing(deciding.ask_to_publish)),
+    Route(f"{_RELEASE}/publish", deciding.publish, methods=["POST"]),
+    Route(f"{_RELEASE}/cancel", showing(deciding.ask_to_cancel)),
+    Route(f"{_RELEASE}/cancel", deciding.cancel, methods=["POST"]),
+    Route("/studies", showing(studies.show_all)),
+    Route("/studies/sync", studies.sync, methods=["POST"]),
+    Route("/studies/{study_id}", showing(studies.show)),
+    Route("/services", showing(services.show_all)),
+    Route("/services/check", services.check_all, methods=["POST"]),
+    Route("/services/new", showing(services.new)),
+    Route("/services/new", services.register, methods=["POST"]),
+    Route(_SERVICE, showing(services.show)),
+    Route(f"{_SERVICE}/edit", showing(services.edit)),
+    Route(f"{_SERVICE}/edit", services.save, methods=["POST"]),
+    Route(f"{_SERVICE}/enabled", services.switch, methods=["POST"]),
+    Route("/events", showing(events.show)),
+    Route("/release-notes", showing(published.show_notes)),
+    Route("/about", showing(about.show)),
+    Route("/profile", showing(about.profile)),
+    Route("/preview", about.preview, methods=["POST"]),
+    Route("/public", showing(published.show_public)),
+    Route("/public/{release_id}", showing(published.show_public)),
 )
 
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lockstep import __version__
+from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.web.dashboard import markdown, words
 from lockstep.coordinator.web.dashboard.asking import caller_of, may
+from lockstep.coordinator.web.dashboard.forms import Form
 from lockstep.coordinator.web.dashboard.tokens import Token
 from lockstep.coordinator.web.desk import desk_of
 
@@ -108,11 +110,21 @@ class Pages:
             "since": lambda moment: words.between(moment, now()),
             **{name: getattr(words, name) for name in ("exact", "date", "number", "signed", "seconds", "listed")},
             "count": words.count,
+            "told": self._told,
             "markdown": markdown.to_html,
             "line": markdown.to_line,
         }
         self._templates.globals |= {"assets": f"/assets/{self.version}", "lockstep_version": __version__}
-        self._templates.globals["ui"] = self._templates.get_template("ui.html").module
+        parts = self._templates.get_template("ui.html").module
+        self._templates.globals["ui"] = parts
+        self._state = cast("Callable[[str], Markup]", parts.state)  # type: ignore[attr-defined] # a macro of the template
+
+    def _told(self, event: Event) -> Markup:
+        """Return what an event says, with the state that something came to as states are shown."""
+        before, to, state = event.message.rpartition(" to ")
+        if not to or state not in words.STATES or " changed from " not in before:
+            return escape(event.message)
+        return Markup("{} to {}").format(before, self._state(state))
 
     def whole(self, request: Request, page: Page) -> str:
         """Return a page."""
@@ -145,10 +157,14 @@ class Pages:
             "commit": desk_of(request).commit,
             "version": self.version,
             "now": self.now(),
+            "no_form": _NO_FORM,
+            "no_reports": desk_of(request).reports is None,
             "done": _DONE.get(request.query_params.get("done", "")),
             **page.values,
         }
 
+
+_NO_FORM: Final = Form()
 
 _DONE: Final = {
     "started": "The release has been started. Every enabled service is being asked to take part.",

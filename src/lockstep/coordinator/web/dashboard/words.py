@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from lockstep.protocol.states import ReleaseState
+from lockstep.protocol.states import ReleaseState, TaskState
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _NAMED: Final = 3
+
+STATES: Final = frozenset({*ReleaseState, *TaskState})
+"""Every state that a release or a task can have."""
 
 STATE_SENTENCES: Final = {
     ReleaseState.WAITING: "About to begin",

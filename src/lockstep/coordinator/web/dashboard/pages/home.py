@@ -7,7 +7,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseView, TaskService
+from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseFilter, ReleaseView, TaskService
+from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
 from lockstep.coordinator.web.desk import desk_of
@@ -48,13 +49,13 @@ class Flight:
 
 async def home(request: Request) -> Page:
     """Show the first page."""
-    store, now = desk_of(request).store, pages_of(request).now()
-    staged = (await store.releases(PageOf(_IN_FLIGHT), states=(_S.STAGED,))).rows
-    moving = (await store.releases(PageOf(_IN_FLIGHT), states=_MOVING)).rows
-    failed = (await store.releases(PageOf(_ENDED_BADLY), states=(_S.FAILED,))).rows
-    published = (await store.releases(PageOf(1), states=(_S.PUBLISHED,))).rows
+    store, now, sight = desk_of(request).store, pages_of(request).now(), sight_of(request)
+    staged = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter((_S.STAGED,)), sight)).rows
+    moving = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(_MOVING), sight)).rows
+    failed = (await store.releases(PageOf(_ENDED_BADLY), ReleaseFilter((_S.FAILED,)), sight)).rows
+    published = (await store.releases(PageOf(1, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)).rows
     services = (await store.services(PageOf(_SERVICES))).rows
-    events = (await store.events(PageOf(_EVENTS), EventFilter())).rows
+    events = (await store.events(PageOf(_EVENTS), EventFilter(), sight)).rows
     recent = [view for view in failed if now - view.release.step_since < _FAILURES_SHOWN_FOR]
     values = {
         "attention": [*_staged(staged), *_failed(recent), *_down(services)],

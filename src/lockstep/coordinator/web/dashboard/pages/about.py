@@ -1,0 +1,38 @@
+"""About this deployment, who one is here, and the preview of Markdown."""
+
+import platform
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from lockstep.coordinator.services.access import standing
+from lockstep.coordinator.web.dashboard import markdown
+from lockstep.coordinator.web.dashboard.asking import caller_of
+from lockstep.coordinator.web.dashboard.forms import read
+from lockstep.coordinator.web.dashboard.page import HEADERS, Page
+from lockstep.coordinator.web.desk import desk_of
+
+_PREVIEWED: Final = 5000
+
+
+async def show(request: Request) -> Page:
+    """Show what runs here."""
+    desk = desk_of(request)
+    values = {
+        "python": platform.python_version(),
+        "reports": desk.reports.reports.url if desk.reports else "",
+        "data_service": desk.commands.data_service is not None,
+    }
+    return Page("about.html", "About", values)
+
+
+async def profile(request: Request) -> Page:
+    """Show who one is here."""
+    return Page("profile.html", "Profile", {"standing": standing(caller_of(request))})
+
+
+async def preview(request: Request) -> Response:
+    """Return Markdown as it will be shown."""
+    form = await read(request)
+    return HTMLResponse(markdown.to_html(form.text("text")[:_PREVIEWED]), headers=HEADERS)

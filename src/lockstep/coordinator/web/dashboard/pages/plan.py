@@ -1,0 +1,124 @@
+"""Planning a release: what is to be in it, what would come of it, and its start after a second look."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lockstep.coordinator.core.errors import Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.model import Release
+from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ServiceFilter, Study, StudyFilter, TaskService
+from lockstep.coordinator.core.versions import candidate_version, final_version
+from lockstep.coordinator.services.inputs import ReleaseInput, check
+from lockstep.coordinator.web.dashboard.asking import caller_of, sight_of
+from lockstep.coordinator.web.dashboard.forms import Form, read
+from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
+from lockstep.coordinator.web.dashboard.words import count, listed
+from lockstep.coordinator.web.desk import desk_of
+from lockstep.protocol.states import UNSETTLED_RELEASES
+
+_STUDIES: Final = 600
+_SERVICES: Final = 1000
+_IN_FLIGHT: Final = 50
+
+
+async def show(request: Request) -> Page:
+    """Show the form, filled from an older release if one is named."""
+    return await _page(request, Form(await _again(request)))
+
+
+async def start(request: Request) -> Response:
+    """Show what would come of it, and start it when that was confirmed."""
+    form = await read(request)
+    pages = pages_of(request)
+    if form.one("step") == "change":
+        return pages.answer(request, await _page(request, form))
+    try:
+        new = check(ReleaseInput, _fields(form, caller_of(request).name), strict=False).new_release()
+        if form.one("step") != "start":
+            return pages.answer(request, await _page(request, form, template="confirm.html"))
+        view = await desk_of(request).commands.create_release(new)
+    except (Invalid, Unavailable) as error:
+        form.blame(error)
+        return pages.answer(request, await _page(request, form, status=400))
+    return go(f"/releases/{view.release.kf_id}", "started")
+
+
+def _fields(form: Form, author: str) -> Mapping[str, Any]:
+    return {
+        "name": form.one("name"),
+        "description": form.text("description"),
+        "studies": form.all("studies"),
+        "tags": _tags(form.one("tags")),
+        "is_major": form.one("is_major") == "yes",
+        "author": author,
+    }
+
+
+def _tags(text: str) -> list[str]:
+    return list(dict.fromkeys(tag.strip() for tag in text.split(",") if tag.strip()))
+
+
+async def _again(request: Request) -> Mapping[str, Sequence[str]]:
+    """Return the fields of the release that is to be run again, if one is named."""
+    release_id = request.query_params.get("from", "")
+    studies = request.query_params.getlist("study")
+    if not release_id:
+        return {"studies": studies}
+    try:
+        release = (await desk_of(request).store.release(release_id, sight_of(request))).release
+    except NotFound:
+        return {}
+    return {
+        "name": [release.name],
+        "description": [release.description],
+        "studies": release.studies,
+        "tags": [", ".join(release.tags)],
+        "is_major": ["yes" if release.is_major else "no"],
+    }
+
+
+async def _page(request: Request, form: Form, *, template: str = "plan.html", status: int = 200) -> Page:
+    store, sight = desk_of(request).store, sight_of(request)
+    studies = (await store.studies(PageOf(_STUDIES, order="name"), StudyFilter(visible=True, deleted=False))).rows
+    services = (await store.services(PageOf(_SERVICES, order="name"), ServiceFilter())).rows
+    flight = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(tuple(UNSETTLED_RELEASES)), sight)).rows
+    numbers = await store.numbers()
+    chosen = set(form.all("studies"))
+    busy: dict[str, Release] = {study: view.release for view in flight for study in view.release.studies}
+    taking_part = [service for service in services if service.enabled]
+    values = {
+        "form": form,
+        "studies": sorted(studies, key=lambda study: study.kf_id not in chosen),
+        "chosen": chosen,
+        "busy": busy,
+        "services": taking_part,
+        "off": [service for service in services if not service.enabled],
+        "candidate": candidate_version(numbers.given),
+        "minor": final_version(numbers.published, is_major=False),
+        "major": final_version(numbers.published, is_major=True),
+        "warnings": list(_warnings(chosen, studies, busy, taking_part)),
+        "cut": len(studies) == _STUDIES,
+    }
+    return Page(template, "Plan a release", values, status=status)
+
+
+def _warnings(
+    chosen: set[str], studies: Sequence[Study], busy: Mapping[str, Release], services: Sequence[TaskService]
+) -> Iterator[str]:
+    """Yield what a person should know before the release is started."""
+    names = {study.kf_id: study.name for study in studies}
+    for kf_id in sorted(chosen & busy.keys()):
+        release = busy[kf_id]
+        yield (
+            f"{names.get(kf_id, kf_id)} is also in {release.name} ({release.version}), which is {release.state.value}: "
+            "the two are published one after the other."
+        )
+    down = [service.name for service in services if service.health_status != "ok"]
+    if down:
+        yield f"{listed(down)} {'does' if len(down) == 1 else 'do'} not answer; a service that stays down fails the release."
+    if not services:
+        yield "No service is enabled: the release goes through all states by itself and does nothing anywhere."
+    if missing := sorted(chosen - names.keys()):
+        yield f"{count(len(missing), 'study', 'studies')} cannot be chosen any more: {listed(missing, most=10)}."
