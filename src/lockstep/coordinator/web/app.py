@@ -14,6 +14,7 @@ from lockstep.coordinator.web import errors, operations
 from lockstep.coordinator.web.callers import RecognizeCallers
 from lockstep.coordinator.web.dashboard import dashboard
 from lockstep.coordinator.web.desk import Desk
+from lockstep.coordinator.web.graphql import endpoint
 from lockstep.coordinator.web.origins import SameOriginWrites
 from lockstep.coordinator.web.rest import events, releases, root, stream, studies, task_services, tasks, webhooks
 
@@ -52,6 +53,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
     errors.install(app)
     dashboard.add(app, desk)
     operations.add(app, OPERATIONS)
+    endpoint.add(app)
     dashboard.add_last(app)
     app.openapi = partial(_document, app)  # type: ignore[method-assign] # FastAPI's own way to change the document
     return app

@@ -75,6 +75,29 @@ async def read_form(request: Request, kinds: Collection[str] = (FORM, MULTIPART)
     return await _form(kind, request.headers, body)
 
 
+async def read_fields(request: Request, text_kind: str, text_field: str) -> Mapping[str, Any]:
+    """Return the fields of a body as they were sent, unchecked; a body of type `text_kind` is one field, a text.
+
+    Raises:
+        BadBody, BodyTooLong, UnknownMediaType: it could not be read.
+    """
+    body = await _bytes(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not body:
+        return {}
+    if kind == JSON:
+        return _json(body)
+    if kind == text_kind:
+        try:
+            return {text_field: body.decode()}
+        except UnicodeDecodeError as error:
+            raise BadBody(f"The body is not UTF-8 ({error.reason} at byte {error.start}).") from None
+    if kind in {FORM, MULTIPART}:
+        return dict((await _form(kind, request.headers, body)).items())
+    known = ", ".join((*MEDIA_TYPES, text_kind))
+    raise UnknownMediaType(f"A body of type {kind or '(none)'!r} is not read here; {known} are.")
+
+
 async def _bytes(request: Request) -> bytes:
     claimed = request.headers.get("content-length", "0")
     body = bytearray()

@@ -1,0 +1,122 @@
+"""`/graphql` over HTTP: what the clients in the field send, and what they expect to be sent back.
+
+A POST carries JSON, a form, or the bare query; a GET asks and changes nothing. Whatever a query comes to, its mistakes
+included, is answered 200 with `data` and `errors`, since clients show nothing of other answers. Other statuses are for
+requests that carry no query, or one that may not come this way. Browsers that ask for a page are given the explorer.
+
+The schema stands on a library that takes long to import. That is done on a thread of its own when the first request
+comes, so that the coordinator starts sooner and whoever else is served in the meantime is not held up.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lockstep.coordinator.core.callers import LOCAL, Caller
+from lockstep.coordinator.core.errors import CoordinatorError
+from lockstep.coordinator.web.answers import JsonAnswer
+from lockstep.coordinator.web.bodies import BadBody, read_fields
+from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.errors import STATUSES
+from lockstep.coordinator.web.graphql import explorer
+
+if TYPE_CHECKING:
+    from lockstep.coordinator.web.graphql.execution import Question
+
+PATH: Final = "/graphql"
+BARE_QUERY: Final = "application/graphql"
+
+
+def add(app: Starlette) -> None:
+    """Add GraphQL and its explorer to an application."""
+    app.router.routes.append(Route(PATH, _answer, methods=["GET", "POST"], include_in_schema=False))
+    app.router.routes.extend(explorer.routes(PATH))
+
+
+async def _answer(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return explorer.page(request)
+    try:
+        fields: Mapping[str, Any] = dict(request.query_params)
+        if request.method == "POST":
+            fields = {**fields, **await read_fields(request, BARE_QUERY, "query")}
+        return await _execute(request, fields)
+    except CoordinatorError as error:
+        status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 400)
+        return _refusal(str(error), status)
+
+
+async def _execute(request: Request, fields: Mapping[str, Any]) -> Response:
+    execution = _load() if _load.cache_info().currsize else await asyncio.to_thread(_load)
+    question: Question = execution.Question(
+        query=_query(fields),
+        variables=_variables(fields),
+        operation=_operation(fields),
+        may_change=request.method == "POST",
+    )
+    try:
+        answer = await execution.execute(question, desk_of(request), _caller(request))
+    except execution.OnlyByPost as error:
+        return _refusal(str(error), 405, {"Allow": "POST"})
+    return _GraphqlAnswer(answer)
+
+
+@cache
+def _load() -> Any:  # noqa: ANN401 - the module, which is imported late
+    from lockstep.coordinator.web.graphql import execution, schema  # noqa: PLC0415 - see above
+
+    schema.schema()
+    return execution
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = getattr(request.state, "caller", LOCAL)
+    return caller
+
+
+def _query(fields: Mapping[str, Any]) -> str:
+    query = fields.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise BadBody("Must provide query string.")
+    return query
+
+
+def _operation(fields: Mapping[str, Any]) -> str | None:
+    name = fields.get("operationName")
+    if name is not None and not isinstance(name, str):
+        raise BadBody("operationName must be a text.")
+    return name or None
+
+
+def _variables(fields: Mapping[str, Any]) -> dict[str, Any]:
+    variables = fields.get("variables") or {}
+    if isinstance(variables, str):
+        try:
+            variables = json.loads(variables)
+        except (ValueError, RecursionError):
+            raise BadBody("Variables are invalid JSON.") from None
+    if not isinstance(variables, dict):
+        raise BadBody("Variables must be an object, from their names to their values.")
+    return variables
+
+
+class _GraphqlAnswer(JsonAnswer):
+    """An answer that only its caller may see, and that may repeat whatever they sent, half of a character included."""
+
+    def __init__(self, content: object, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status_code, {"Cache-Control": "no-store", **(headers or {})})
+
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say
+        """Return the body."""
+        return json.dumps(content, check_circular=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _refusal(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return _GraphqlAnswer({"errors": [{"message": sentence}]}, status, headers)

@@ -1,0 +1,82 @@
+"""How much one document may ask for: how deep, and how many fields when all of its fragments are written out.
+
+The rows that come of it are counted while it is answered, by the visit. Here is refused what would cost much before the
+first row: a few lines of fragments that stand for millions of fields, or lists in lists in lists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+TOKENS_LIMIT: Final = 5_000
+"""Words and marks of a document; the longest that dashboards and explorers send have some hundreds."""
+
+DEPTH_LIMIT: Final = 20
+"""Fields within fields: five lists within each other, with what stands between them."""
+
+FIELDS_LIMIT: Final = 1_000
+"""Fields of one operation, those of its fragments counted wherever they are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How deep selections go, and how many fields they have."""
+
+    depth: int = 0
+    fields: int = 0
+
+
+class WithinLimits(ASTValidationRule):
+    """The rule that a document keeps within the limits; what it asks of the schema itself is not counted."""
+
+    def enter_document(self, node: DocumentNode, *_: Any) -> None:  # noqa: ANN401 - as graphql-core calls it
+        """Measure each operation."""
+        fragments = {each.name.value: each for each in node.definitions if isinstance(each, FragmentDefinitionNode)}
+        measured: dict[str, Size] = {}
+        for operation in node.definitions:
+            if isinstance(operation, OperationDefinitionNode):
+                size = _size(operation.selection_set, fragments, measured)
+                if size.depth > DEPTH_LIMIT:
+                    self._refuse(f"This query is {size.depth} fields deep; {DEPTH_LIMIT} is the most.", operation)
+                if size.fields > FIELDS_LIMIT:
+                    self._refuse(f"This query has {size.fields} fields; {FIELDS_LIMIT} is the most.", operation)
+
+    def _refuse(self, sentence: str, operation: OperationDefinitionNode) -> None:
+        self.report_error(GraphQLError(sentence, [operation]))
+
+
+def _size(
+    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]
+) -> Size:
+    """Return the size of selections. A fragment within itself, which another rule refuses, counts as nothing."""
+    depth = fields = 0
+    for selection in selections.selections:
+        if isinstance(selection, FieldNode):
+            if selection.name.value.startswith("__"):
+                continue
+            inner = _size(selection.selection_set, fragments, measured) if selection.selection_set else Size()
+            size = Size(inner.depth + 1, inner.fields + 1)
+        elif isinstance(selection, FragmentSpreadNode):
+            size = _size_of_fragment(selection.name.value, fragments, measured)
+        else:
+            size = _size(selection.selection_set, fragments, measured)  # type: ignore[attr-defined] # an inline fragment
+        depth, fields = max(depth, size.depth), fields + size.fields
+    return Size(depth, fields)
+
+
+def _size_of_fragment(name: str, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]) -> Size:
+    if name not in measured and name in fragments:
+        measured[name] = Size()
+        measured[name] = _size(fragments[name].selection_set, fragments, measured)
+    return measured.get(name, Size())
