@@ -2,21 +2,25 @@
 
 Each command checks what needs the store or the world, makes its one change in one transaction, with the core's own
 functions for whatever is decided about a release, and then says that something changed: to the engine, which has
-something to do, and to whoever watches. A command that fails has changed nothing, and its error says why.
+something to do, and to whoever watches. A command that fails has changed nothing, and its error says why. Every
+command first asks whether its caller may, and writes down whom it was: `Unauthorized` and `Forbidden` say that they
+may not.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockstep.coordinator.core.callbacks import report
+from lockstep.coordinator.core.callers import LOCAL, Caller, Kind
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.errors import Conflict, Invalid, NotFound, Unavailable
 from lockstep.coordinator.core.model import Change, Snapshot
 from lockstep.coordinator.core.records import NewRelease, PageOf, ReleaseView, SyncResult, TaskService, TaskView
 from lockstep.coordinator.core.requests import ask_to_cancel, ask_to_publish
 from lockstep.coordinator.ports import Announcer, Clock, DataService, Doorbell, Prober, Store
+from lockstep.coordinator.services.access import Access, Act
 from lockstep.coordinator.services.inputs import ReleaseEdit, ServiceEdit, ServiceInput, TaskReport
 from lockstep.protocol.states import ReleaseState
 
@@ -34,28 +38,32 @@ class Commands:
     clock: Clock
     prober: Prober
     data_service: DataService | None = None
+    access: Access = field(default_factory=Access)
     _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def create_release(self, new: NewRelease) -> ReleaseView:
+    async def create_release(self, new: NewRelease, caller: Caller = LOCAL) -> ReleaseView:
         """Create a release. Studies that are not known yet are looked for in the data service first.
 
         Raises:
             Invalid: a study is not known there either.
             Unavailable: the data service could not be asked.
         """
+        self.access.check_studies(caller, new.studies)
+        new = replace(new, author=_author(caller, new.author))
         if self.data_service is not None and set(new.studies) - await self.store.known_studies(new.studies):
-            await self.sync_studies()
+            await self._sync(self.data_service)
         view = await self.store.create_release(new, self.clock.now())
         await self._tell(view.release.kf_id)
         return view
 
-    async def edit_release(self, release_id: str, edit: ReleaseEdit) -> ReleaseView:
+    async def edit_release(self, release_id: str, edit: ReleaseEdit, caller: Caller = LOCAL) -> ReleaseView:
         """Change a release: the state `publishing` publishes it, and the state that it has changes nothing.
 
         Raises:
             NotFound: there is no such release.
             Conflict: it is to be published and is not staged, or any other state was asked for.
         """
+        self.access.check(caller, Act.PUBLISH_RELEASE if edit.state else Act.EDIT_RELEASE)
         view = await self.store.release(release_id)
         if edit.state is None or edit.state is view.release.state:
             return view
@@ -64,26 +72,30 @@ class Commands:
                 f"The release in state {view.release.state} may not be set to {edit.state}; "
                 "publishing is the only state to ask for, and only when it is staged."
             )
-        return await self.publish(release_id)
+        return await self.publish(release_id, caller)
 
-    async def publish(self, release_id: str) -> ReleaseView:
+    async def publish(self, release_id: str, caller: Caller = LOCAL) -> ReleaseView:
         """Publish a release that is staged, at once or after those before it that share a study.
 
         Raises:
             NotFound: there is no such release.
             Conflict: it is not staged.
         """
-        return await self._ask(release_id, ask_to_publish)
+        self.access.check(caller, Act.PUBLISH_RELEASE)
+        return await self._ask(release_id, ask_to_publish, caller)
 
-    async def cancel(self, release_id: str) -> ReleaseView:
+    async def cancel(self, release_id: str, caller: Caller = LOCAL) -> ReleaseView:
         """Cancel a release; one that has ended stays as it is.
 
         Raises:
             NotFound: there is no such release.
         """
-        return await self._ask(release_id, ask_to_cancel)
+        self.access.check(caller, Act.CANCEL_RELEASE)
+        return await self._ask(release_id, ask_to_cancel, caller)
 
-    async def report(self, task_id: str, said: TaskReport, release_id: str | None = None) -> TaskView:
+    async def report(
+        self, task_id: str, said: TaskReport, release_id: str | None = None, caller: Caller = LOCAL
+    ) -> TaskView:
         """Take what a task service says of its task; `release_id` must be the task's release, if it is given.
 
         Raises:
@@ -91,6 +103,7 @@ class Commands:
             Invalid: the task's table does not have this move now.
             Conflict: the task or its release is settled.
         """
+        self.access.check(caller, Act.REPORT_TASK, own=await self._is_own(caller, task_id))
 
         def decide(before: Snapshot) -> tuple[Change, tuple[TaskView, bool, bool]]:
             if release_id not in {None, before.release.kf_id}:
@@ -108,51 +121,60 @@ class Commands:
             await self.announcer.announce(view.release_id)
         return view
 
-    async def sync_studies(self) -> SyncResult:
+    async def sync_studies(self, caller: Caller = LOCAL) -> SyncResult:
         """Make the studies here those of the data service; nothing where none is configured.
 
         Raises:
             Unavailable: the data service did not give its studies.
         """
+        self.access.check(caller, Act.SYNC_STUDIES)
         if self.data_service is None:
             return SyncResult()
-        async with self._syncing:
-            return await self.store.sync_studies(await self.data_service.studies())
+        return await self._sync(self.data_service)
 
-    async def register_service(self, new: ServiceInput) -> TaskService:
+    async def register_service(self, new: ServiceInput, caller: Caller = LOCAL) -> TaskService:
         """Register a task service, whose `/status` must answer.
 
         Raises:
             Invalid: it does not; the sentence says what was seen.
         """
+        self.access.check(caller, Act.REGISTER_SERVICE)
         await self._probe(new.url)
-        return await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **new.model_dump()))
+        fields = {**new.model_dump(), "author": _author(caller, new.author)}
+        return await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **fields))
 
-    async def edit_service(self, service_id: str, edit: ServiceEdit | ServiceInput) -> TaskService:
+    async def edit_service(
+        self, service_id: str, edit: ServiceEdit | ServiceInput, caller: Caller = LOCAL
+    ) -> TaskService:
         """Change a task service; if a URL is given, its `/status` must answer.
 
         Raises:
             NotFound: there is no such service.
             Invalid: it does not answer.
         """
+        self.access.check(caller, Act.EDIT_SERVICE)
         before = await self.store.service(service_id)
         fields = edit.model_dump(exclude_unset=isinstance(edit, ServiceEdit))
+        if caller.kind is not Kind.LOCAL:
+            fields.pop("author", None)
         if not fields:
             return before
         if "url" in fields:
             await self._probe(fields["url"])
         return await self.store.edit_service(service_id, fields)
 
-    async def delete_service(self, service_id: str) -> None:
+    async def delete_service(self, service_id: str, caller: Caller = LOCAL) -> None:
         """Take a task service out of new releases and off the lists.
 
         Raises:
             NotFound: there is no such service.
         """
+        self.access.check(caller, Act.EDIT_SERVICE)
         await self.store.delete_service(service_id)
 
-    async def check_health(self) -> None:
+    async def check_health(self, caller: Caller = LOCAL) -> None:
         """Look at the `/status` of every service, and count for each how often it has failed in a row."""
+        self.access.check(caller, Act.CHECK)
         services: list[TaskService] = []
         while True:
             page = await self.store.services(PageOf(_SERVICES_AT_ONCE, len(services)))
@@ -182,7 +204,19 @@ class Commands:
         except Unavailable as error:
             raise Invalid({"url": [str(error)]}) from error
 
-    async def _ask(self, release_id: str, request: Callable[[Draft], None]) -> ReleaseView:
+    async def _sync(self, data_service: DataService) -> SyncResult:
+        async with self._syncing:
+            return await self.store.sync_studies(await data_service.studies())
+
+    async def _is_own(self, caller: Caller, task_id: str) -> bool:
+        """Tell whether a task is that of a callback token, or one of the service that a machine's token is for."""
+        if caller.kind is Kind.TASK:
+            return caller.task_id == task_id
+        if caller.kind is not Kind.SERVICE or not caller.name:
+            return False
+        return caller.name == await self.store.people.client_of_task(task_id)
+
+    async def _ask(self, release_id: str, request: Callable[[Draft], None], caller: Caller) -> ReleaseView:
         def decide(before: Snapshot) -> tuple[Change, bool]:
             draft = Draft(before, self.clock.now())
             request(draft)
@@ -195,3 +229,8 @@ class Commands:
     async def _tell(self, release_id: str) -> None:
         await self.announcer.announce(release_id)
         await self.doorbell.ring(release_id)
+
+
+def _author(caller: Caller, given: str) -> str:
+    """Return who did something: the caller, but where callers are not known, whoever they say."""
+    return given if caller.kind is Kind.LOCAL else caller.name

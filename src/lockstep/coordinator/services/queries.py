@@ -1,29 +1,90 @@
-"""What people may ask to see, where it takes more than one read of the store.
+"""What people may ask to see, where it takes more than one read of the store, or more than a `Sight` to answer.
 
 The rest is the store's own: a face calls its lists and single reads directly, for there is nothing to add to them.
 """
 
+from dataclasses import replace
+
+from lockstep.coordinator.core.callers import ALL, Caller, Kind, Sight
 from lockstep.coordinator.core.errors import Invalid, NotFound
-from lockstep.coordinator.core.records import Page, PageOf, TaskFilter, TaskView
+from lockstep.coordinator.core.records import Page, PageOf, ReleaseView, Study, StudyFilter, TaskFilter, TaskView
 from lockstep.coordinator.ports import Store
+from lockstep.coordinator.services.access import Access, Act
+from lockstep.protocol.states import SETTLED_RELEASES
 
 
-async def tasks(store: Store, page: PageOf, which: TaskFilter) -> Page[TaskView]:
+async def release(store: Store, access: Access, release_id: str, caller: Caller) -> ReleaseView:
+    """Return a release; to those who may see no more of one in flight, its id, studies, state and version.
+
+    Raises:
+        NotFound: there is no such release, or the caller may not see it.
+    """
+    try:
+        return await store.release(release_id, access.sight(caller))
+    except NotFound:
+        own = caller.task_id is not None and (await store.task(caller.task_id)).release_id == release_id
+        if not access.allows(caller, Act.SEE_IN_FLIGHT, own=own):
+            raise
+    view = await store.release(release_id, ALL)
+    if view.release.state in SETTLED_RELEASES:
+        raise NotFound(f"There is no release {release_id}.")
+    return ReleaseView(replace(view.release, name="", description="", author="", tags=(), waits_for=None))
+
+
+async def task(store: Store, access: Access, task_id: str, caller: Caller) -> TaskView:
+    """Return a task; a callback token sees its own.
+
+    Raises:
+        NotFound: there is no such task, or the caller may not see it.
+    """
+    own = caller.kind is Kind.TASK and caller.task_id == task_id
+    return await store.task(task_id, ALL if own else access.sight(caller))
+
+
+async def tasks(store: Store, page: PageOf, which: TaskFilter, sight: Sight = ALL) -> Page[TaskView]:
     """Return a page of tasks.
 
     Raises:
         Invalid: there is no such release or service; a list that is merely empty would hide a slip of the pen.
     """
-    found = await store.tasks(page, which)
+    found = await store.tasks(page, which, sight)
     if found.count == 0:
-        await _must_exist(store, which)
+        await _must_exist(store, which, sight)
     return found
 
 
-async def _must_exist(store: Store, which: TaskFilter) -> None:
+async def study(store: Store, study_id: str, sight: Sight = ALL) -> Study:
+    """Return a study.
+
+    Raises:
+        NotFound: there is no such study, or it may not be seen.
+    """
+    found = await store.study(study_id)
+    if not sight.everything and (found.deleted or not found.visible):
+        raise NotFound(f"There is no study {study_id}.")
+    return seen(found, sight)
+
+
+async def studies(store: Store, page: PageOf, which: StudyFilter | None = None, sight: Sight = ALL) -> Page[Study]:
+    """Return a page of studies; to those who do not see everything, of those that the data service shows."""
+    which = which or StudyFilter()
+    if sight.everything:
+        return await store.studies(page, which)
+    if which.visible is False or which.deleted is True:
+        return Page((), 0)
+    shown = await store.studies(page, replace(which, visible=True, deleted=False))
+    return Page(tuple(seen(study, sight) for study in shown.rows), shown.count)
+
+
+def seen(study: Study, sight: Sight) -> Study:
+    """Return a study as it may be seen: the version of an unpublished release is not for everybody."""
+    return study if sight.everything or study.kf_id in sight.studies else replace(study, version=study.last_pub_version)
+
+
+async def _must_exist(store: Store, which: TaskFilter, sight: Sight) -> None:
     try:
         if which.release_id is not None:
-            await store.release(which.release_id)
+            await store.release(which.release_id, sight)
     except NotFound as error:
         raise Invalid({"release": [str(error)]}) from None
     try:

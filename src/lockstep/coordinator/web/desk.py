@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.ports import Feed, Store
+from lockstep.coordinator.services.access import Access
 from lockstep.coordinator.services.commands import Commands
+from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.services.reporting import ReportShelf
+from lockstep.coordinator.web.callers import caller_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Desk:
         commit: which commit was deployed, as `/status` tells it; empty when nobody said.
         heartbeat_s: how often a silent event stream shows that it lives, in seconds.
         environment: what this deployment is called, such as `production`; empty when nobody said.
-        identified: whether callers are known.
+        recognition: who finds out who callers are; None where they are not known, and may do everything.
         reports: where release reports are read; None where there are none.
     """
 
@@ -33,11 +37,26 @@ class Desk:
     commit: str = ""
     heartbeat_s: float = 15
     environment: str = ""
-    identified: bool = False
+    recognition: Recognition | None = None
     reports: ReportShelf | None = None
+
+    @property
+    def access(self) -> Access:
+        """Return the table of who may do what."""
+        return self.commands.access
+
+    @property
+    def identified(self) -> bool:
+        """Tell whether callers are known."""
+        return self.recognition is not None
 
 
 def desk_of(request: Request) -> Desk:
     """Return the desk of the application that a request came to."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def sight_of(request: Request) -> Sight:
+    """Return which releases whoever is behind a request may see."""
+    return desk_of(request).access.sight(caller_of(request))

@@ -9,11 +9,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import Input
 from lockstep.coordinator.web.bodies import JSON, MEDIA_TYPES
+from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.rest.shapes import DetailShape, FieldErrorsShape
 
 _SAID: Final[Mapping[int, str]] = {
@@ -32,6 +36,7 @@ class Operation:
     """One method of one path.
 
     Attributes:
+        act: what it is, for the table of who may do what; None for what anybody may.
         call: the handler. Its name is the operation's id, and its docstring the description.
         status: the status when all goes well.
         shape: what is answered then; None for nothing.
@@ -42,6 +47,7 @@ class Operation:
 
     method: str
     path: str
+    act: Act | None
     call: Callable[..., Awaitable[Response]]
     status: int = 200
     shape: Any = None
@@ -53,7 +59,22 @@ class Operation:
 def add(app: FastAPI, operations: Iterable[Operation]) -> None:
     """Add the routes of some operations to an application, without what only the document needs: it takes long."""
     for operation in operations:
-        app.add_api_route(operation.path, operation.call, methods=[operation.method], response_model=None)
+        app.add_api_route(
+            operation.path,
+            operation.call,
+            methods=[operation.method],
+            response_model=None,
+            dependencies=[] if operation.act is None else [Depends(_gate(operation.act))],
+        )
+
+
+def _gate(act: Act) -> Callable[[Request], Awaitable[None]]:
+    """Return what turns callers away who may not do something to anything, before their request is read."""
+
+    async def gate(request: Request) -> None:
+        desk_of(request).access.check_ever(caller_of(request), act)
+
+    return gate
 
 
 def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
@@ -86,7 +107,7 @@ def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     refusals = {400, 503, *operation.also}
-    if operation.method != "GET":
+    if operation.method != "GET" or operation.act not in {None, Act.SEE_PUBLISHED}:
         refusals.add(403)
     if operation.body is not None:
         refusals |= {413, 415}

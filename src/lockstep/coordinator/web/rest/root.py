@@ -32,10 +32,11 @@ async def show_status(request: Request) -> Response:
 
 
 OPERATIONS: Final = (
-    Operation(method="GET", path="/", call=list_collections, shape=RootShape),
+    Operation(method="GET", path="/", act=None, call=list_collections, shape=RootShape),
     Operation(
         method="GET",
         path="/status",
+        act=None,
         call=show_status,
         shape=StatusShape,
         answers={503: {"model": StatusShape, "description": "The database does not answer."}},

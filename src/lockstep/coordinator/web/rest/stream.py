@@ -16,9 +16,10 @@ from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
 from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.watching import watch
 from lockstep.coordinator.web.answers import base_url, to_json
-from lockstep.coordinator.web.desk import Desk, desk_of
+from lockstep.coordinator.web.desk import Desk, desk_of, sight_of
 from lockstep.coordinator.web.operations import Operation
 from lockstep.coordinator.web.rest.shapes import event_shape, release_shape
 from lockstep.protocol.states import SETTLED_RELEASES
@@ -44,7 +45,7 @@ async def stream_release(
     """Watch a release: its state and its tasks as they change, and its events."""
     desk = desk_of(request)
     base = base_url(request)
-    view = await desk.store.release(release_id)
+    view = await desk.store.release(release_id, sight_of(request))
     seen = last_event_id if resumed is None else resumed
     ended = view.release.state in SETTLED_RELEASES
     if seen is not None and ended and not await desk.store.events_after(release_id, seen, 1):
@@ -95,6 +96,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/releases/{release_id}/events/stream",
+        act=Act.SEE_PUBLISHED,
         call=stream_release,
         also=(404,),
         answers={

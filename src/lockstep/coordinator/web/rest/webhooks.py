@@ -12,11 +12,11 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from lockstep.coordinator.core.announcing import Delivery, DeliveryState, Receiver
-from lockstep.coordinator.core.callers import LOCAL, Caller
-from lockstep.coordinator.services.access import Access
+from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.webhooks import WebhookEdit, WebhookInput, Webhooks
 from lockstep.coordinator.web.answers import JsonAnswer, base_url, time
 from lockstep.coordinator.web.bodies import read
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.operations import Operation
 from lockstep.coordinator.web.rest.pages import PageQuery, page_answer
@@ -89,49 +89,49 @@ class DeliveryQuery(PageQuery):
 
 async def list_webhooks(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
     """List webhooks, newest created first."""
-    page = await _webhooks(request).listed(query.page_of(), _caller(request))
+    page = await _webhooks(request).listed(query.page_of(), caller_of(request))
     return page_answer(request, query, page, webhook_shape)
 
 
 async def register_webhook(request: Request) -> Response:
     """Register a webhook. It is sent every event from now on; keep the secret, which is shown this once."""
     webhooks, base = _webhooks(request), base_url(request)
-    webhook = await webhooks.register(await read(request, WebhookInput), _caller(request))
+    webhook = await webhooks.register(await read(request, WebhookInput), caller_of(request))
     return JsonAnswer(_with_secret(webhook), 201, {"Location": f"{base}/webhooks/{webhook.kf_id}"})
 
 
 async def show_webhook(request: Request, webhook_id: str) -> Response:
     """Show a webhook."""
-    return JsonAnswer(webhook_shape(await _webhooks(request).one(webhook_id, _caller(request))))
+    return JsonAnswer(webhook_shape(await _webhooks(request).one(webhook_id, caller_of(request))))
 
 
 async def edit_webhook(request: Request, webhook_id: str) -> Response:
     """Change the given fields of a webhook. One that is switched on begins with the next event."""
     edit = await read(request, WebhookEdit)
-    return JsonAnswer(webhook_shape(await _webhooks(request).edit(webhook_id, edit, _caller(request))))
+    return JsonAnswer(webhook_shape(await _webhooks(request).edit(webhook_id, edit, caller_of(request))))
 
 
 async def delete_webhook(request: Request, webhook_id: str) -> Response:
     """Remove a webhook with the log of its deliveries."""
-    await _webhooks(request).delete(webhook_id, _caller(request))
+    await _webhooks(request).delete(webhook_id, caller_of(request))
     return Response(status_code=204)
 
 
 async def rotate_webhook_secret(request: Request, webhook_id: str) -> Response:
     """Give a webhook a new secret, which is shown this once. For a day messages are signed with both."""
-    return JsonAnswer(_with_secret(await _webhooks(request).rotate(webhook_id, _caller(request))))
+    return JsonAnswer(_with_secret(await _webhooks(request).rotate(webhook_id, caller_of(request))))
 
 
 async def list_deliveries(request: Request, webhook_id: str, query: Annotated[DeliveryQuery, Query()]) -> Response:
     """List what a webhook was sent, newest event first."""
     state = DeliveryState(query.state) if query.state else None
-    page = await _webhooks(request).deliveries(webhook_id, query.page_of(), state, _caller(request))
+    page = await _webhooks(request).deliveries(webhook_id, query.page_of(), state, caller_of(request))
     return page_answer(request, query, page, delivery_shape)
 
 
 async def redeliver_event(request: Request, webhook_id: str, event_id: str) -> Response:
     """Send an event to a webhook again, under the same id; also one from before it was registered."""
-    delivery = await _webhooks(request).redeliver(webhook_id, event_id, _caller(request))
+    delivery = await _webhooks(request).redeliver(webhook_id, event_id, caller_of(request))
     return JsonAnswer(delivery_shape(delivery), 202)
 
 
@@ -171,28 +171,54 @@ def _with_secret(webhook: Receiver) -> SecretShape:
 
 def _webhooks(request: Request) -> Webhooks:
     desk = desk_of(request)
-    return Webhooks(desk.store.outbox, desk.commands.clock, getattr(desk, "access", Access()))
-
-
-def _caller(request: Request) -> Caller:
-    caller: Caller = getattr(request.state, "caller", LOCAL)
-    return caller
+    return Webhooks(desk.store.outbox, desk.commands.clock, desk.access)
 
 
 _ALL: Final = "/webhooks"
 _ONE: Final = "/webhooks/{webhook_id}"
 
 OPERATIONS: Final = (
-    Operation(method="GET", path=_ALL, call=list_webhooks, shape=WebhookPage),
-    Operation(method="POST", path=_ALL, call=register_webhook, status=201, shape=SecretShape, body=WebhookInput),
-    Operation(method="GET", path=_ONE, call=show_webhook, shape=WebhookShape, also=(404,)),
-    Operation(method="PATCH", path=_ONE, call=edit_webhook, shape=WebhookShape, also=(404,), body=WebhookEdit),
-    Operation(method="DELETE", path=_ONE, call=delete_webhook, status=204, also=(404,)),
-    Operation(method="POST", path=f"{_ONE}/secret", call=rotate_webhook_secret, shape=SecretShape, also=(404,)),
-    Operation(method="GET", path=f"{_ONE}/deliveries", call=list_deliveries, shape=DeliveryPage, also=(404,)),
+    Operation(method="GET", path=_ALL, act=Act.SEE_ANNOUNCEMENTS, call=list_webhooks, shape=WebhookPage),
+    Operation(
+        method="POST",
+        path=_ALL,
+        act=Act.EDIT_ANNOUNCEMENTS,
+        call=register_webhook,
+        status=201,
+        shape=SecretShape,
+        body=WebhookInput,
+    ),
+    Operation(method="GET", path=_ONE, act=Act.SEE_ANNOUNCEMENTS, call=show_webhook, shape=WebhookShape, also=(404,)),
+    Operation(
+        method="PATCH",
+        path=_ONE,
+        act=Act.EDIT_ANNOUNCEMENTS,
+        call=edit_webhook,
+        shape=WebhookShape,
+        also=(404,),
+        body=WebhookEdit,
+    ),
+    Operation(method="DELETE", path=_ONE, act=Act.EDIT_ANNOUNCEMENTS, call=delete_webhook, status=204, also=(404,)),
+    Operation(
+        method="POST",
+        path=f"{_ONE}/secret",
+        act=Act.EDIT_ANNOUNCEMENTS,
+        call=rotate_webhook_secret,
+        shape=SecretShape,
+        also=(404,),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/deliveries",
+        act=Act.SEE_ANNOUNCEMENTS,
+        call=list_deliveries,
+        shape=DeliveryPage,
+        also=(404,),
+    ),
     Operation(
         method="POST",
         path=f"{_ONE}/deliveries/{{event_id}}",
+        act=Act.EDIT_ANNOUNCEMENTS,
         call=redeliver_event,
         status=202,
         shape=DeliveryShape,
