@@ -129,7 +129,7 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "lockstep.db")) as other:
         other.execute("CREATE TABLE butterflies (name TEXT)")
     sentence = _one_sentence(asyncio.run(lockstep("migrate", folder=tmp_path)))
-    assert "holds tables of something else (butterflies); name another file." in sentence
+    assert "holds tables of something else (butterflies); name another one." in sentence
 
 
 async def _limited(folder: Path, limit: Callable[[], object]) -> Ended:

@@ -1,9 +1,11 @@
 """`lockstep demo` as a stranger runs it: to the published release, to its end, and to whatever keeps it from either."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,7 +17,7 @@ import pytest
 from lockstep.cli.story import ADDED_STUDY
 from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies
 from lockstep.dataservice.entities import REPORTED
-from tests.cli.stage import Running, at_terminal, lockstep, started
+from tests.cli.stage import DEADLINE_S, Running, at_terminal, environment, lockstep, started
 
 SERVICES = ("reference task", "release reports", "snapshot task")
 SERVERS = ("coordinator", "sample data service", *SERVICES)
@@ -130,6 +132,29 @@ def test_the_demo_can_be_ended_in_the_middle_of_the_work() -> None:
         async with started("demo", "--any-ports", "--pace", "1") as running:
             await running.says("changed from pending to running")
             await _over(running, signal.SIGTERM)
+
+    asyncio.run(go())
+
+
+def test_a_reader_who_has_seen_enough_ends_the_demo_quietly() -> None:
+    """As in `lockstep demo | head -1`: it stops, cleans up, and says nothing about it."""
+
+    async def go() -> None:
+        reading, writing = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "lockstep", "demo", "--exit", "--any-ports", "--pace", "0.01"),
+            env=environment(),
+            stdout=writing,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as out:
+            seen = ""
+            while not seen.startswith("files and log"):
+                seen = await asyncio.to_thread(out.readline)
+        _, said = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        assert (process.returncode, said) == (1, b"")
+        assert not _is_there(seen.strip().partition("\t")[2])
 
     asyncio.run(go())
 

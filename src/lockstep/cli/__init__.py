@@ -6,6 +6,7 @@ framework, the HTTP client, the terminal library) are loaded by the command that
 """
 
 import io
+import os
 import sys
 
 from lockstep.cli.endings import Ending
@@ -27,3 +28,7 @@ def main() -> None:
     except Ending as ending:
         print(ending, file=sys.stderr)
         sys.exit(ending.code)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left in the buffer must not complain at the exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

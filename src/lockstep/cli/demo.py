@@ -77,12 +77,12 @@ async def _demo(place: Premises, settings: Settings, *, pace_s: float, leave: bo
         async with running(settings) as coordinator:
             try:
                 await _perform(place, settings, coordinator.url, pace_s=pace_s, leave=leave)
-            except (Ending, StoreUnavailable) as error:
+            except (Ending, StoreUnavailable, BrokenPipeError) as error:
                 problem = error
     except CannotStart as error:
         problem = error
     if problem is not None:
-        raise problem if isinstance(problem, Ending) else Refused(str(problem))
+        raise Refused(str(problem)) if isinstance(problem, StoreUnavailable | CannotStart) else problem
 
 
 async def _perform(place: Premises, settings: Settings, coordinator_url: str, *, pace_s: float, leave: bool) -> None:
