@@ -10,15 +10,25 @@ may not.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Final
 
 from lockstep.coordinator.core.callbacks import report
 from lockstep.coordinator.core.callers import LOCAL, Caller, Kind
 from lockstep.coordinator.core.draft import Draft
-from lockstep.coordinator.core.errors import Conflict, Invalid, NotFound, Unavailable
-from lockstep.coordinator.core.model import Change, Snapshot
-from lockstep.coordinator.core.records import NewRelease, PageOf, ReleaseView, SyncResult, TaskService, TaskView
+from lockstep.coordinator.core.errors import Changed, Conflict, Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.model import Change, Lease, Release, Snapshot
+from lockstep.coordinator.core.records import (
+    NewRelease,
+    PageOf,
+    ReleaseView,
+    RequestKey,
+    SyncResult,
+    TaskService,
+    TaskView,
+)
 from lockstep.coordinator.core.requests import ask_to_cancel, ask_to_publish
+from lockstep.coordinator.core.requests import edit as edit_release
 from lockstep.coordinator.ports import Announcer, Clock, DataService, Doorbell, Prober, Store
 from lockstep.coordinator.services.access import Access, Act
 from lockstep.coordinator.services.inputs import ReleaseEdit, ServiceEdit, ServiceInput, TaskReport
@@ -26,6 +36,7 @@ from lockstep.protocol.states import ReleaseState
 
 _PROBES_AT_ONCE: Final = 20
 _SERVICES_AT_ONCE: Final = 100
+_WHO_CHARS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +52,62 @@ class Commands:
     access: Access = field(default_factory=Access)
     _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def create_release(self, new: NewRelease, caller: Caller = LOCAL) -> ReleaseView:
+    async def create_release(self, new: NewRelease, caller: Caller = LOCAL, key: str = "") -> ReleaseView:
         """Create a release. Studies that are not known yet are looked for in the data service first.
+
+        Args:
+            new: the release.
+            caller: who asks.
+            key: a word of the caller's for this request: sent again with it, it gives the same release.
 
         Raises:
             Invalid: a study is not known there either.
+            KeyReused: the key was sent with another request before.
             Unavailable: the data service could not be asked.
         """
         self.access.check_studies(caller, new.studies)
         new = replace(new, author=_author(caller, new.author))
         if self.data_service is not None and set(new.studies) - await self.store.known_studies(new.studies):
             await self._sync(self.data_service)
-        view = await self.store.create_release(new, self.clock.now())
+        view = await self.store.create_release(new, self.clock.now(), _request_key(caller, key, new))
         await self._tell(view.release.kf_id)
         return view
 
-    async def edit_release(self, release_id: str, edit: ReleaseEdit, caller: Caller = LOCAL) -> ReleaseView:
+    async def edit_release(
+        self, release_id: str, edit: ReleaseEdit, caller: Caller = LOCAL, seen: Release | None = None
+    ) -> ReleaseView:
         """Change a release: the state `publishing` publishes it, and the state that it has changes nothing.
+
+        Args:
+            release_id: the release.
+            edit: what is to change.
+            caller: who asks.
+            seen: what the caller has seen, if it is to change only that.
 
         Raises:
             NotFound: there is no such release.
-            Conflict: it is to be published and is not staged, or any other state was asked for.
+            Conflict: a field may not change now, or it is to be published and is not staged, or any other state was
+                asked for.
+            Changed: it is no longer as the caller saw it.
         """
-        self.access.check(caller, Act.PUBLISH_RELEASE if edit.state else Act.EDIT_RELEASE)
-        view = await self.store.release(release_id)
-        if edit.state is None or edit.state is view.release.state:
-            return view
-        if edit.state is not ReleaseState.PUBLISHING:
-            raise Conflict(
-                f"The release in state {view.release.state} may not be set to {edit.state}; "
-                "publishing is the only state to ask for, and only when it is staged."
-            )
-        return await self.publish(release_id, caller)
+        self.access.check(caller, Act.EDIT_RELEASE)
+        state, fields = edit.state, edit.model_dump(exclude_unset=True, exclude={"state"})
+
+        def request(draft: Draft) -> None:
+            release = draft.release
+            if seen is not None and as_shown(release) != as_shown(seen):
+                raise Changed(f"The release {release_id} has changed since you looked at it; look again.")
+            if state is not None and state not in {release.state, ReleaseState.PUBLISHING}:
+                raise Conflict(
+                    f"The release in state {release.state} may not be set to {state}; "
+                    "publishing is the only state to ask for, and only when it is staged."
+                )
+            edit_release(draft, **fields)
+            if state is ReleaseState.PUBLISHING is not release.state:
+                self.access.check(caller, Act.PUBLISH_RELEASE)
+                ask_to_publish(draft)
+
+        return await self._ask(release_id, request, caller)
 
     async def publish(self, release_id: str, caller: Caller = LOCAL) -> ReleaseView:
         """Publish a release that is staged, at once or after those before it that share a study.
@@ -94,7 +129,12 @@ class Commands:
         return await self._ask(release_id, ask_to_cancel, caller)
 
     async def report(
-        self, task_id: str, said: TaskReport, release_id: str | None = None, caller: Caller = LOCAL
+        self,
+        task_id: str,
+        said: TaskReport,
+        release_id: str | None = None,
+        caller: Caller = LOCAL,
+        seen: TaskView | None = None,
     ) -> TaskView:
         """Take what a task service says of its task; `release_id` must be the task's release, if it is given.
 
@@ -102,12 +142,15 @@ class Commands:
             NotFound: there is no such task.
             Invalid: the task's table does not have this move now.
             Conflict: the task or its release is settled.
+            Changed: the task is no longer as the caller saw it.
         """
         self.access.check(caller, Act.REPORT_TASK, own=await self._is_own(caller, task_id))
 
         def decide(before: Snapshot) -> tuple[Change, tuple[TaskView, bool, bool]]:
             if release_id not in {None, before.release.kf_id}:
                 raise NotFound(f"Release {release_id} has no task {task_id}.")
+            if seen is not None and before.tasks[task_id] != seen.task:
+                raise Changed(f"The task {task_id} has changed since you looked at it; look again.")
             draft = Draft(before, self.clock.now())
             report(draft, task_id, said.state, said.progress)
             view = TaskView(draft.tasks[task_id], before.release.kf_id)
@@ -144,13 +187,18 @@ class Commands:
         return await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **fields))
 
     async def edit_service(
-        self, service_id: str, edit: ServiceEdit | ServiceInput, caller: Caller = LOCAL
+        self,
+        service_id: str,
+        edit: ServiceEdit | ServiceInput,
+        caller: Caller = LOCAL,
+        seen: TaskService | None = None,
     ) -> TaskService:
         """Change a task service; if a URL is given, its `/status` must answer.
 
         Raises:
             NotFound: there is no such service.
             Invalid: it does not answer.
+            Changed: it is no longer as the caller saw it.
         """
         self.access.check(caller, Act.EDIT_SERVICE)
         before = await self.store.service(service_id)
@@ -161,16 +209,17 @@ class Commands:
             return before
         if "url" in fields:
             await self._probe(fields["url"])
-        return await self.store.edit_service(service_id, fields)
+        return await self.store.edit_service(service_id, fields, seen)
 
-    async def delete_service(self, service_id: str, caller: Caller = LOCAL) -> None:
+    async def delete_service(self, service_id: str, caller: Caller = LOCAL, seen: TaskService | None = None) -> None:
         """Take a task service out of new releases and off the lists.
 
         Raises:
             NotFound: there is no such service.
+            Changed: it is no longer as the caller saw it.
         """
         self.access.check(caller, Act.EDIT_SERVICE)
-        await self.store.delete_service(service_id)
+        await self.store.delete_service(service_id, seen)
 
     async def check_health(self, caller: Caller = LOCAL) -> None:
         """Look at the `/status` of every service, and count for each how often it has failed in a row."""
@@ -229,6 +278,18 @@ class Commands:
     async def _tell(self, release_id: str) -> None:
         await self.announcer.announce(release_id)
         await self.doorbell.ring(release_id)
+
+
+def as_shown(release: Release) -> Release:
+    """Return a release without what only the engine knows of it, which may change at any moment."""
+    return replace(release, look_at=None, lease=Lease())
+
+
+def _request_key(caller: Caller, key: str, new: NewRelease) -> RequestKey | None:
+    if not key:
+        return None
+    who = f"{caller.kind}:{caller.subject or caller.name}"[:_WHO_CHARS]
+    return RequestKey(who, key, sha256(repr(new).encode()).hexdigest())
 
 
 def _author(caller: Caller, given: str) -> str:

@@ -14,7 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from lockstep.coordinator.core.errors import Conflict, CoordinatorError, Forbidden, Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.errors import (
+    Changed,
+    Conflict,
+    CoordinatorError,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    NotFound,
+    Unavailable,
+)
 from lockstep.coordinator.services.inputs import sentences
 from lockstep.coordinator.web.answers import BadHost, JsonAnswer
 from lockstep.coordinator.web.bodies import BadBody, BodyTooLong, UnknownMediaType
@@ -28,8 +37,10 @@ STATUSES: Final[Mapping[type[CoordinatorError], int]] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Changed: 412,
     BodyTooLong: 413,
     UnknownMediaType: 415,
+    KeyReused: 422,
     Unavailable: 503,
 }
 
