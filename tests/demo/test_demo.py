@@ -22,6 +22,7 @@ from tests.cli.stage import DEADLINE_S, Running, at_terminal, environment, locks
 SERVICES = ("reference task", "release reports", "snapshot task")
 SERVERS = ("coordinator", "sample data service", *SERVICES)
 FIVE = [study["kf_id"] for study in five_demo_studies()]
+END_OF_INPUT = "\x04"
 END_LIMIT_S = 5.0
 """Longer than the three seconds that are promised: the machine that tests is busy with others."""
 
@@ -159,7 +160,16 @@ def test_a_reader_who_has_seen_enough_ends_the_demo_quietly() -> None:
     asyncio.run(go())
 
 
-@pytest.mark.parametrize(("answer", "end"), [("\n", "as version 0.2.0."), ("n\n", "from canceling to canceled")])
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        ("\n", "as version 0.2.0."),
+        ("Y\n", "as version 0.2.0."),
+        ("n\n", "from canceling to canceled"),
+        ("wait\n", "from canceling to canceled"),
+        (END_OF_INPUT, "from canceling to canceled"),
+    ],
+)
 def test_a_person_at_the_terminal_decides(answer: str, end: str) -> None:
     async def go() -> None:
         async with at_terminal("demo", "--any-ports", "--pace", "0.01") as shown:

@@ -165,7 +165,7 @@ def _print_studies(studies: Iterable[Study]) -> None:
 
 
 async def _agreed() -> bool:
-    """Ask at the terminal whether to publish; Enter means yes."""
+    """Ask at the terminal whether to publish; Enter means yes, and whatever is not a yes means no."""
     loop = asyncio.get_running_loop()
     typed = asyncio.Event()
     print("\nPublish it? [Y/n] ", end="", flush=True)
@@ -174,4 +174,4 @@ async def _agreed() -> bool:
         await typed.wait()
     finally:
         loop.remove_reader(sys.stdin.fileno())
-    return not sys.stdin.readline().strip().lower().startswith("n")
+    return sys.stdin.readline().lower() in {"\n", "y\n", "yes\n"}
