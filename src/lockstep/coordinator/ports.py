@@ -73,6 +73,18 @@ class Doorbell(Protocol):
         ...
 
 
+class Peers(Protocol):
+    """The other engines on the same database. What is said to them may be lost, which costs a delay only."""
+
+    async def nudge(self, release_id: str) -> None:
+        """Say to the engine that is at work on a release that the release was changed."""
+        ...
+
+    async def offer(self, release_id: str) -> None:
+        """Say that nobody is at work on a release any more, and that something is to be done about it."""
+        ...
+
+
 class Announcer(Protocol):
     """Tells whoever watches that something was committed."""
 
@@ -466,6 +478,10 @@ class Store(ReleaseStore, Batches, Protocol):
 
     async def known_studies(self, study_ids: Sequence[str]) -> set[str]:
         """Return those of some ids that are studies."""
+        ...
+
+    async def tallies(self) -> Mapping[str, int]:
+        """Return how many releases and tasks are in each state, and events of each type, as `releases:staged`."""
         ...
 
     async def check(self) -> None:

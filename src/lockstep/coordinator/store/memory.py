@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
-from lockstep.coordinator.core.model import Ahead, Change, EventDraft, Release, Snapshot, Task
+from lockstep.coordinator.core.model import Ahead, Change, EventDraft, EventType, Release, Snapshot, Task
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
@@ -354,6 +354,17 @@ class MemoryStore:
     async def known_studies(self, study_ids: Sequence[str]) -> set[str]:
         """Return those of some ids that are studies."""
         return {study_id for study_id in study_ids if study_id in self._studies}
+
+    async def tallies(self) -> Mapping[str, int]:
+        """Return how many releases and tasks are in each state, and events of each type."""
+        releases = Counter(release.state for release in self._releases.values())
+        tasks = Counter(task.state for of in self._tasks.values() for task in of.values())
+        events = Counter(event.event_type for event in self._events.values())
+        return {
+            **{f"releases:{state}": releases[state] for state in ReleaseState},
+            **{f"tasks:{state}": tasks[state] for state in TaskState},
+            **{f"events:{event_type}": events[event_type] for event_type in EventType},
+        }
 
     async def check(self) -> None:
         """Do nothing: memory answers."""

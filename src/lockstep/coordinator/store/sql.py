@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
@@ -46,7 +46,7 @@ from lockstep.coordinator.store.lists import tallied
 from lockstep.coordinator.store.numbering import numbers
 from lockstep.coordinator.store.outbox import SqlOutbox
 from lockstep.coordinator.store.people import SqlPeople
-from lockstep.coordinator.store.tables import releases_in
+from lockstep.coordinator.store.tables import releases_in, tally
 from lockstep.protocol.states import ReleaseState
 
 T = TypeVar("T")
@@ -214,6 +214,11 @@ class SqlStore:
     async def known_studies(self, study_ids: Sequence[str]) -> set[str]:
         """Return those of some ids that are studies."""
         return await self._database.read(partial(catalogue.known_studies, study_ids=study_ids))
+
+    async def tallies(self) -> Mapping[str, int]:
+        """Return how many releases and tasks are in each state, and events of each type."""
+        rows = select(tally.c.name, tally.c.n)
+        return await self._database.read(lambda connection: {row.name: row.n for row in connection.execute(rows)})
 
     async def check(self) -> None:
         """Read one row, which shows that the database answers."""
