@@ -94,7 +94,7 @@ class _Story:
         self._headline("A quarter later the studies have other counts, and one more joins them in a second release.")
         _print_studies(added)
         release = await self._staged("A quarter later", [*studies, *added])
-        self._headline("It is staged on every service, and waits for its review. This is what it changes:")
+        self._headline("It is staged, and waits for its review. This is what it changes:")
         await self._review(release, [*studies, *added])
         if self._may_ask and not await _agreed():
             await self._cancel(release)
