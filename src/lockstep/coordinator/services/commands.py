@@ -184,7 +184,9 @@ class Commands:
         self.access.check(caller, Act.REGISTER_SERVICE)
         await self._probe(new.url)
         fields = {**new.model_dump(), "author": _author(caller, new.author)}
-        return await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **fields))
+        service = await self.store.add_service(TaskService(kf_id="", created_at=self.clock.now(), **fields))
+        await self.announcer.announce(service.kf_id)
+        return service
 
     async def edit_service(
         self,
@@ -209,7 +211,9 @@ class Commands:
             return before
         if "url" in fields:
             await self._probe(fields["url"])
-        return await self.store.edit_service(service_id, fields, seen)
+        service = await self.store.edit_service(service_id, fields, seen)
+        await self.announcer.announce(service_id)
+        return service
 
     async def delete_service(self, service_id: str, caller: Caller = LOCAL, seen: TaskService | None = None) -> None:
         """Take a task service out of new releases and off the lists.
@@ -220,6 +224,7 @@ class Commands:
         """
         self.access.check(caller, Act.EDIT_SERVICE)
         await self.store.delete_service(service_id, seen)
+        await self.announcer.announce(service_id)
 
     async def check_health(self, caller: Caller = LOCAL) -> None:
         """Look at the `/status` of every service, and count for each how often it has failed in a row."""
@@ -246,6 +251,7 @@ class Commands:
             await self.store.edit_service(service.kf_id, {"last_ok_status": failures})
         except NotFound:
             return
+        await self.announcer.announce(service.kf_id)
 
     async def _probe(self, url: str) -> None:
         try:
@@ -255,7 +261,10 @@ class Commands:
 
     async def _sync(self, data_service: DataService) -> SyncResult:
         async with self._syncing:
-            return await self.store.sync_studies(await data_service.studies())
+            synced = await self.store.sync_studies(await data_service.studies())
+        for study_id in (*synced.new, *synced.deleted, *synced.restored):
+            await self.announcer.announce(study_id)
+        return synced
 
     async def _is_own(self, caller: Caller, task_id: str) -> bool:
         """Tell whether a task is that of a callback token, or one of the service that a machine's token is for."""
