@@ -37,8 +37,18 @@ class LocalFeed:
 
     async def announce(self, subject_id: str) -> None:
         """Tell every watcher of a release, or of another thing with an id, that it has changed."""
+        self.tell(subject_id)
+
+    def tell(self, subject_id: str) -> None:
+        """Do what `announce` does, at once."""
         for watched in (subject_id, None):
             for listener in self._listeners.get(watched, ()):
+                listener.tell()
+
+    def tell_everybody(self) -> None:
+        """Have every watcher look: there may have been announcements that did not come through."""
+        for listeners in self._listeners.values():
+            for listener in listeners:
                 listener.tell()
 
     @property

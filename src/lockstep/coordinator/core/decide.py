@@ -101,6 +101,18 @@ def decide(
     return Decision(draft.change(), sends, epoch if flying else 0, look_again_at)
 
 
+def give_back(snapshot: Snapshot, worker: Worker, held_epoch: int, now: datetime) -> Change:
+    """Decide to leave a release to others at once, with requests still on their way; nothing if the lease is lost.
+
+    Those requests are in doubt for whoever comes next, who asks the services for their status, as after a crash.
+    """
+    draft = Draft(snapshot, now)
+    lease = snapshot.release.lease
+    if lease.owner == worker.name and lease.epoch == held_epoch:
+        draft.set_release(lease=Lease(epoch=lease.epoch), look_at=now)
+    return draft.change()
+
+
 def _epoch(lease: Lease, worker: Worker, held_epoch: int, now: datetime) -> int:
     """Return the epoch under which the worker may act: the one that it holds, or the next."""
     if held_epoch:

@@ -21,7 +21,7 @@ from functools import partial
 
 import structlog
 
-from lockstep.coordinator.core.decide import Decision, Worker, decide
+from lockstep.coordinator.core.decide import Decision, Worker, decide, give_back
 from lockstep.coordinator.core.errors import LeaseLost, Unavailable
 from lockstep.coordinator.core.joint import JOINT_RULES, JointRule
 from lockstep.coordinator.core.model import Change, Release, Snapshot
@@ -104,6 +104,22 @@ class Drive:
         finally:
             for flight in self._flights.values():
                 flight.cancel()
+
+    async def give_back(self) -> bool:
+        """Leave the release to another worker at once, after `run` was cancelled; return whether there was anything.
+
+        Raises:
+            Unavailable: the database does not answer; the lease runs out by itself.
+        """
+        if not self._epoch:
+            return False
+        world = self._world
+
+        def decide(snapshot: Snapshot) -> tuple[Change, bool]:
+            change = give_back(snapshot, world.worker, self._epoch, world.clock.now())
+            return change, change.release != snapshot.release
+
+        return await world.store.change(self.release_id, decide)
 
     async def _commit(self, receipts: list[Receipt]) -> Decision:
         """Store the next decision; while the database does not answer, keep the receipts and try again."""

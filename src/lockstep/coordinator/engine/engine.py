@@ -4,6 +4,9 @@ It is level-triggered. A ring names a release that was changed, a look-at time i
 has come, and the sweep finds whatever a lost ring has left lying; all three lead to the same question, which the core
 answers from what is stored. So a ring that is lost, doubled or late costs a delay and no more, and after a crash the
 first sweep picks everything up. The engine never works twice at once on one release.
+
+Where several engines share a database, the lease decides which of them works on a release. A ring that reaches another
+one becomes a nudge to the holder, and an engine that ends gives back what it has not finished.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ import structlog
 
 from lockstep.coordinator.core.errors import LeaseHeld, LeaseLost, NotFound, Unavailable
 from lockstep.coordinator.engine.drive import Drive, World
+from lockstep.coordinator.ports import Peers
 
 log = structlog.get_logger("lockstep.engine")
 
@@ -28,10 +32,18 @@ MOST_DRIVES = 200
 
 
 class Engine:
-    """Keeps every release going that this process may work on; `ring` is its doorbell."""
+    """Keeps every release going that this process may work on; `ring` is its doorbell.
 
-    def __init__(self, world: World) -> None:
+    Args:
+        world: what it acts upon.
+        peers: the other engines on the same database; None where there are none.
+        grace_s: how long the work at hand may still take when it ends, before it is given back.
+    """
+
+    def __init__(self, world: World, peers: Peers | None = None, grace_s: float = 0) -> None:
         self._world = world
+        self._peers = peers
+        self._grace_s = grace_s
         self._drives: dict[str, Drive] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
@@ -47,8 +59,13 @@ class Engine:
         else:
             self._bell.set()
 
+    def nudge(self, release_id: str) -> None:
+        """Have a release looked at again if it is being worked on here; another engine was told of a change to it."""
+        if drive := self._drives.get(release_id):
+            drive.wake()
+
     async def run(self) -> None:
-        """Work until cancelled. Requests that are on their way then are in doubt, as after a crash."""
+        """Work until cancelled. Requests that are still on their way then are in doubt, as after a crash."""
         self._running = True
         try:
             while True:
@@ -56,9 +73,25 @@ class Engine:
                 await self._sleep(pause_s)
         finally:
             self._running = False
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._lay_down()
+
+    async def _lay_down(self) -> None:
+        """End the work at hand: let it finish for a while, cut the rest, and give that back to the other engines."""
+        if self._tasks and self._grace_s:
+            await asyncio.wait(self._tasks, timeout=self._grace_s)
+        cut = list(self._drives.values())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._peers is not None:
+            await asyncio.gather(*(self._give_back(drive, self._peers) for drive in cut))
+
+    async def _give_back(self, drive: Drive, peers: Peers) -> None:
+        try:
+            if await drive.give_back():
+                await peers.offer(drive.release_id)
+        except (Unavailable, NotFound) as error:
+            log.warning("not_given_back", release=drive.release_id, reason=str(error))
 
     async def _sweep(self) -> float:
         """Start a drive for each release that is due; return how long there will be nothing more to start."""
@@ -102,7 +135,11 @@ class Engine:
         look_again_at: datetime | None = None
         try:
             look_again_at = await drive.run()
-        except (LeaseHeld, LeaseLost, NotFound) as error:
+        except LeaseHeld as error:
+            log.debug("drive_left", release=drive.release_id, reason=str(error))
+            if self._peers is not None:
+                await self._peers.nudge(drive.release_id)
+        except (LeaseLost, NotFound) as error:
             log.info("drive_left", release=drive.release_id, reason=str(error))
         except Exception:
             log.exception("drive_broke", release=drive.release_id)
