@@ -8,6 +8,7 @@ key is among those of a subquery. Only a part that is counted from the end of a 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from sqlalchemy import (
@@ -28,7 +29,7 @@ from sqlalchemy import (
 
 from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Node, Piece, Span, Wanted
-from lockstep.coordinator.core.records import Study, TaskView
+from lockstep.coordinator.core.records import SEARCHED, Study, TaskView
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.rows import (
     EVENT_COLUMNS,
@@ -100,8 +101,8 @@ def look_up(connection: Connection, entity: Entity, kf_ids: Sequence[str], sight
 def listed(connection: Connection, wanted: Wanted, sight: Sight) -> Piece:
     """Return part of a whole list."""
     table, span = _TABLES[wanted.entity], wanted.span
-    holds = _holds(wanted, table, sight)
-    statement = _rows_of(wanted.entity).where(*holds).order_by(*_order(wanted, table))
+    holds = [*_searched(wanted, table, sight), *_holds(wanted, table, sight)]
+    statement = _rows_of(wanted.entity).where(*holds).order_by(*_order(wanted, table, by_time=_by_time(wanted)))
     if span.last is None:
         return _piece(wanted, connection.execute(_part(statement, span, wanted.most)).all())
     total = connection.execute(select(func.count()).select_from(table).where(*holds)).scalar_one()
@@ -204,8 +205,18 @@ def _key(table: FromClause) -> ColumnElement[Any]:
     return key
 
 
-def _order(wanted: Wanted, table: FromClause) -> tuple[ColumnElement[Any], ...]:
+def _by_time(wanted: Wanted) -> bool:
+    """Tell whether a list is read off the times of its rows, which have an index where there are many of them."""
+    has_index = wanted.entity not in {Entity.STUDY, Entity.SERVICE}
+    return has_index and any(condition.field == "created_at" for condition in wanted.conditions)
+
+
+def _order(wanted: Wanted, table: FromClause, *, by_time: bool = False) -> tuple[ColumnElement[Any], ...]:
+    """Return the order of a list. Keys rise with the times, so that both are the same order."""
     key = _key(table)
+    if by_time:
+        columns = (table.c.created_at, key)
+        return columns if wanted.oldest_first else tuple(column.desc() for column in columns)
     if wanted.entity is Entity.STUDY:
         created_at = table.c.created_at
         if wanted.oldest_first:
@@ -251,6 +262,17 @@ def _id(entity: Entity, row: AnyRow) -> str:
 def _holds(wanted: Wanted, table: FromClause, sight: Sight) -> list[ColumnElement[bool]]:
     tests = [_test(wanted.entity, table, condition) for condition in wanted.conditions]
     return [*tests, *_seen(wanted.entity, table, sight)]
+
+
+def _searched(wanted: Wanted, table: FromClause, sight: Sight) -> list[ColumnElement[bool]]:
+    """Return what keeps a search for a text to the first rows that the other conditions leave."""
+    others = tuple(each for each in wanted.conditions if each.test is not Comparison.CONTAINS)
+    if others == wanted.conditions:
+        return []
+    left = replace(wanted, conditions=others)
+    order = _order(left, table, by_time=_by_time(left))
+    first = select(_key(table)).where(*_holds(left, table, sight)).order_by(*order).limit(SEARCHED)
+    return [_key(table).in_(first)]
 
 
 def _test(entity: Entity, table: FromClause, condition: Condition) -> ColumnElement[bool]:
