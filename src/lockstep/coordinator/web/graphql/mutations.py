@@ -166,7 +166,6 @@ async def sync_studies(info: Info) -> SyncStudiesMutation:
     visit = info.context
     visit.must(Act.SYNC_STUDIES)
     result = await visit.desk.commands.sync_studies(visit.caller)
-    visit.forget()
     new, deleted = [await _studies(info, kf_ids) for kf_ids in (result.new, result.deleted)]
     return SyncStudiesMutation(new=new, deleted=deleted)
 
@@ -216,14 +215,12 @@ def _of_service(error: Invalid) -> Exception:
 
 
 def _shown(info: Info, view: ReleaseView) -> ReleaseNode:
-    info.context.forget()
     return cast("ReleaseNode", show(Node(view.release, view.release.uuid), info.context))
 
 
 async def _service(info: Info, service_id: str) -> TaskServiceNode | None:
-    info.context.forget()
-    found = await info.context.one(Entity.SERVICE, service_id)
-    return None if found is None else cast("TaskServiceNode", show(found, info.context))
+    found = await info.context.desk.store.look_up(Entity.SERVICE, [service_id], info.context.sight)
+    return cast("TaskServiceNode", show(found[service_id], info.context)) if service_id in found else None
 
 
 async def _studies(info: Info, kf_ids: tuple[str, ...]) -> Connection[StudyNode]:

@@ -77,7 +77,7 @@ class ListOf(FieldExtension):
         visit = info.context
         if self._entity is Entity.SERVICE and not visit.may(Act.SEE_SERVICES):
             return whole(())
-        piece = await (visit.listed(wanted) if parent is None else visit.listed_of(wanted, source.kf_id))
+        piece = await (visit.listed(wanted) if parent is None else visit.listed_of(_place(info), wanted, source.kf_id))
         return connection(piece, span, lambda node: show(node, visit))
 
 
@@ -103,6 +103,11 @@ class OneOf(FieldExtension):
             raise Refused(f"Must receive a {type_name} id.")
         hidden = self._entity is Entity.SERVICE and not info.context.may(Act.SEE_SERVICES)
         return None if hidden or not kf_id else await _linked(info, self._entity, kf_id)
+
+
+def _place(info: Info) -> tuple[str, ...]:
+    """Return the place in the query that is being answered, whichever things of the lists on the way it is about."""
+    return tuple(name for name in info.path.as_list() if isinstance(name, str))
 
 
 async def _nothing() -> None:
@@ -178,7 +183,7 @@ async def _study(root: Any, info: Info) -> Any:  # noqa: ANN401
 
 
 async def _linked(info: Info, entity: Entity, kf_id: str | None) -> AnyNode | None:
-    found = None if kf_id is None else await info.context.one(entity, kf_id)
+    found = None if kf_id is None else await info.context.one(_place(info), entity, kf_id)
     return None if found is None else show(found, info.context)
 
 
