@@ -27,6 +27,7 @@ class PublishedIssuer:
     name: str = ""
     status: int = 200
     fetched: int = 0
+    client_methods: list[str] = field(default_factory=list)
     token_answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     token_forms: list[dict[str, str]] = field(default_factory=list)
     token_headers: list[dict[str, str]] = field(default_factory=list)
@@ -44,6 +45,7 @@ class PublishedIssuer:
             "jwks_uri": f"{self.url}/keys",
             "token_endpoint": f"{self.url}/token",
             "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint_auth_methods_supported": self.client_methods,
         }
         return JSONResponse(found, self.status)
 

@@ -258,3 +258,18 @@ def test_the_epoch_of_an_answer_and_of_a_refusal(value: object, epoch: int | Non
     refusal = reply_from_http(409, body)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.epoch) == (409, epoch)
+
+
+def test_a_callback_token_is_sent_last_when_there_is_one_and_is_not_shown() -> None:
+    plain = Request(Action.INITIALIZE, "TA_1", "RE_1")
+    given = Request(Action.INITIALIZE, "TA_1", "RE_1", callback_token="s3cret")
+    assert [*request_to_json(plain).items(), ("callback_token", "s3cret")] == list(request_to_json(given).items())
+    assert request_from_json(request_to_json(given)) == given
+    assert "s3cret" not in repr(given)
+
+
+@pytest.mark.parametrize("token", ["", 5, ["x"], "x" * 1001, "a\nb", "\u00e9"])
+def test_a_callback_token_that_is_none_is_refused(token: object) -> None:
+    body = {"action": "initialize", "task_id": "TA_1", "release_id": "RE_1", "callback_token": token}
+    with pytest.raises(BadMessage, match="callback_token must be a text of 1 to 1000 ASCII characters"):
+        request_from_json(body)

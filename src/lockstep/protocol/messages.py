@@ -6,7 +6,7 @@ arrived or not, and whoever sent it must find out with `get_status` before sendi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -51,6 +51,9 @@ class Request:
     `epoch` numbers those who send requests for one release one after the other: each who takes over has a higher
     one. A service that keeps the highest it has seen for a task refuses whatever comes later from somebody who was
     replaced. None says nothing about that.
+
+    `callback_token` comes with `initialize` from a coordinator that knows its callers: shown as a bearer token, it lets
+    the service report on this task, and do nothing else.
     """
 
     action: Action
@@ -59,6 +62,7 @@ class Request:
     studies: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     epoch: int | None = None
+    callback_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

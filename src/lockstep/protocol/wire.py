@@ -28,13 +28,14 @@ _OK: Final = 200
 def request_to_json(request: Request) -> dict[str, Any]:
     """Return the body of a request, its keys in the order that services in the field know.
 
-    `kf_id` repeats the task's id for services that follow the first description of the protocol. `epoch` comes last,
-    and only when there is one.
+    `kf_id` repeats the task's id for services that follow the first description of the protocol. `epoch` and
+    `callback_token` come last, and only when there are any.
     """
     task = {"task_id": request.task_id, "release_id": request.release_id}
     epoch = {} if request.epoch is None else {"epoch": request.epoch}
     if request.action is Action.GET_STATUS:
         return {**task, "action": request.action.value, "kf_id": request.task_id, **epoch}
+    token = {} if request.callback_token is None else {"callback_token": request.callback_token}
     return {
         "action": request.action.value,
         **task,
@@ -42,6 +43,7 @@ def request_to_json(request: Request) -> dict[str, Any]:
         "urls": list(request.urls),
         "kf_id": request.task_id,
         **epoch,
+        **token,
     }
 
 
@@ -60,6 +62,7 @@ def request_from_json(body: object) -> Request:
         studies=_texts(body, "studies"),
         urls=_texts(body, "urls"),
         epoch=_epoch(body),
+        callback_token=_token(body),
     )
 
 
@@ -131,6 +134,16 @@ def _texts(body: Mapping[str, object], key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadMessage(f"{key} must be a list of texts")
     return tuple(value)
+
+
+def _token(body: Mapping[str, object]) -> str | None:
+    longest = 1000
+    value = body.get("callback_token")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not 0 < len(value) <= longest:
+        raise BadMessage(f"callback_token must be a text of 1 to {longest} ASCII characters")
+    return value
 
 
 def _epoch(body: Mapping[str, object]) -> int | None:

@@ -88,7 +88,7 @@ class OidcIdentity:
     async def profile(self, token: str) -> Profile | None:
         """Ask the issuer about the person that a token is for; return None when it does not tell."""
         try:
-            status, claims = await self._issuer.ask("userinfo_endpoint", token=token)
+            status, claims = await self._issuer.userinfo(token)
         except Unavailable:
             return None
         return self._profile(claims) if status == _OK and _text(claims, "sub") else None

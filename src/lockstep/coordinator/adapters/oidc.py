@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -51,6 +52,8 @@ class Published:
     issuer: str
     endpoints: Mapping[str, str]
     keys: Mapping[str, Key]
+    client_methods: tuple[str, ...] = ()
+    """How clients may show their secrets."""
 
 
 class Issuer:
@@ -145,19 +148,30 @@ class Issuer:
             return address
         raise Unavailable(f"The issuer {self.url} has no {name}.")
 
-    async def ask(
-        self, name: str, *, form: Mapping[str, str] | None = None, token: str = "", auth: tuple[str, str] | None = None
-    ) -> tuple[int, Claims]:
-        """Send a form to an endpoint, or read it where there is none; return the status and the JSON of the answer.
+    async def userinfo(self, token: str) -> tuple[int, Claims]:
+        """Ask who a token is for; return the status and the claims.
 
         Raises:
             Unavailable: no sound answer came.
         """
-        address = await self.endpoint(name)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if auth is not None:
-            headers["Authorization"] = aiohttp.BasicAuth(*auth).encode()
-        return await self._request("GET" if form is None else "POST", address, headers=headers, data=form)
+        headers = {"Authorization": f"Bearer {token}"}
+        return await self._request("GET", await self.endpoint("userinfo_endpoint"), headers=headers)
+
+    async def exchange(self, form: Mapping[str, str], client_id: str, client_secret: str = "") -> tuple[int, Claims]:
+        """Ask the token endpoint for a token; return the status and what it said.
+
+        A client with a secret shows it in the form where the issuer takes it so, and in a header where it does not.
+
+        Raises:
+            Unavailable: no sound answer came.
+        """
+        address = await self.endpoint("token_endpoint")
+        whole, headers = {**form, "client_id": client_id}, {}
+        if client_secret and "client_secret_post" in (await self._current()).client_methods:
+            whole["client_secret"] = client_secret
+        elif client_secret:
+            headers["Authorization"] = aiohttp.encode_basic_auth(quote(client_id, ""), quote(client_secret, ""))
+        return await self._request("POST", address, headers=headers, data=whole)
 
     def _kid(self, token: str) -> str:
         """Return which key a token says it is signed with, after a look at what else its header says."""
@@ -238,7 +252,8 @@ class Issuer:
         keys = _keys(found.get("keys"), self._algorithm)
         if not keys:
             raise Unavailable(f"The issuer {self.url} publishes no key for {self._algorithm}.")
-        return Published(issuer, endpoints, keys)
+        methods = said.get("token_endpoint_auth_methods_supported")
+        return Published(issuer, endpoints, keys, tuple(map(str, methods)) if isinstance(methods, list) else ())
 
     async def _read(self, address: str) -> Claims:
         status, said = await self._request("GET", address)

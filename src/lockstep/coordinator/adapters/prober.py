@@ -15,6 +15,7 @@ from typing import Final, Self
 import aiohttp
 
 from lockstep import __version__
+from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
 from lockstep.coordinator.core.errors import Unavailable
 
 _ANSWER_LIMIT_BYTES: Final = 64 * 1024
@@ -27,15 +28,17 @@ class HttpProber:
 
     Args:
         timeout_s: how long one look may take, from connecting to the end of the answer.
+        guard: which addresses are called.
     """
 
-    def __init__(self, timeout_s: float = 15) -> None:
+    def __init__(self, timeout_s: float = 15, guard: AddressGuard = ANY_PRIVATE) -> None:
         self._timeout_s = timeout_s
+        self._guard = guard
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=self._guard.connector(force_close=True),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             headers={"User-Agent": f"Lockstep/{__version__}", "Accept": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -3,17 +3,23 @@
 One session is kept for all of them, and nothing limits how many requests are on their way at once. Redirects are not
 followed (a service that moved must be registered anew, and a redirect could lead anywhere), an answer is read up to a
 bound, and whatever goes wrong before an answer is complete is a silence with its reason.
+
+A deployment with identity sends its token. One that a service does not take (401) is replaced once, and the request
+is sent again with the new one: a service that does not know us has done nothing.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import aiohttp
 
 from lockstep import __version__
-from lockstep.protocol.messages import Reply, Request, Silence
+from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
+from lockstep.coordinator.core.errors import Unavailable
+from lockstep.protocol.messages import Action, Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
 
 USER_AGENT: Final = f"Lockstep/{__version__}"
@@ -23,10 +29,22 @@ KEEP_ALIVE_S: Final = 4
 
 _CAUSE_CHARS: Final = 300
 
-Token = Callable[[], Awaitable[str | None]]
+_UNAUTHORIZED: Final = 401
 
 
-async def no_token() -> None:
+class Token(Protocol):
+    """Gives the bearer token of the coordinator."""
+
+    async def __call__(self, refused: str | None = None) -> str | None:
+        """Return a token, another than one that was refused; None where the deployment has none.
+
+        Raises:
+            Unavailable: the issuer did not give one.
+        """
+        ...
+
+
+async def no_token(refused: str | None = None) -> None:
     """Return no token: the deployment has no identity."""
 
 
@@ -36,16 +54,26 @@ class HttpTaskServices:
     Args:
         timeout_s: how long one request may take, from connecting to the end of the answer.
         token: gives the bearer token of the coordinator, or None where a deployment has none.
+        callback_token: gives the token with which a service may report on a task; sent when it is initialized.
+        guard: which addresses are called.
     """
 
-    def __init__(self, timeout_s: float = 15, token: Token = no_token) -> None:
+    def __init__(
+        self,
+        timeout_s: float = 15,
+        token: Token = no_token,
+        callback_token: Callable[[str], str] | None = None,
+        guard: AddressGuard = ANY_PRIVATE,
+    ) -> None:
         self._timeout_s = timeout_s
         self._token = token
+        self._callback_token = callback_token
+        self._guard = guard
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            connector=self._guard.connector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             headers={"User-Agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -60,27 +88,40 @@ class HttpTaskServices:
 
     async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
         """Send one request and return what came of it."""
-        if self._session is None:
-            raise RuntimeError("the connections to task services are not open")
+        if request.action is Action.INITIALIZE and self._callback_token is not None:
+            request = replace(request, callback_token=self._callback_token(request.task_id))
         headers = {
             "Idempotency-Key": f"{request.task_id}:{request.action}",
             "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
         }
-        if token := await self._token():
-            headers["Authorization"] = f"Bearer {token}"
-        url = f"{service_url.rstrip('/')}/tasks"
         try:
-            async with self._session.post(
-                url, json=request_to_json(request), headers=headers, allow_redirects=False
-            ) as response:
-                body = await response.content.read(ANSWER_LIMIT_BYTES + 1)
-                while len(body) <= ANSWER_LIMIT_BYTES and (more := await response.content.read(ANSWER_LIMIT_BYTES)):
-                    body += more
+            token = await self._token()
+            status, body, retry_after = await self._post(service_url, request, headers, token)
+            if status == _UNAUTHORIZED and token is not None:
+                token = await self._token(refused=token)
+                status, body, retry_after = await self._post(service_url, request, headers, token)
         except TimeoutError:
             return Silence(f"no answer from {service_url} within {self._timeout_s:g} s")
+        except Unavailable as error:
+            return Silence(f"there is no token to show to {service_url}: {error}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Silence(f"{service_url}: {_cause(error)}")
-        return reply_from_http(response.status, body[:ANSWER_LIMIT_BYTES], response.headers.get("Retry-After"))
+        return reply_from_http(status, body, retry_after)
+
+    async def _post(
+        self, service_url: str, request: Request, headers: dict[str, str], token: str | None
+    ) -> tuple[int, bytes, str | None]:
+        if self._session is None:
+            raise RuntimeError("the connections to task services are not open")
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        async with self._session.post(
+            f"{service_url.rstrip('/')}/tasks", json=request_to_json(request), headers=headers, allow_redirects=False
+        ) as response:
+            body = await response.content.read(ANSWER_LIMIT_BYTES + 1)
+            while len(body) <= ANSWER_LIMIT_BYTES and (more := await response.content.read(ANSWER_LIMIT_BYTES)):
+                body += more
+            return response.status, body[:ANSWER_LIMIT_BYTES], response.headers.get("Retry-After")
 
 
 def _cause(error: Exception) -> str:
