@@ -124,7 +124,9 @@ def _fail(name: str, cause: str, *, ending: ReleaseState = ReleaseState.FAILED) 
 def _counts(study_id: str, as_of: str) -> dict[str, Count]:
     reason = "the published counts do not tell"
     found = {entity: figure(entity, study_id, as_of) for entity in REPORTED}
-    return {e: Unknown(reason, "catalogue", withheld=True) if n is None else Known(n, "catalogue") for e, n in found.items()}
+    return {
+        e: Unknown(reason, "catalogue", withheld=True) if n is None else Known(n, "catalogue") for e, n in found.items()
+    }
 
 
 def _report(view: ReleaseView, as_of: str, state: ReportState) -> Report:
@@ -136,7 +138,9 @@ def _report(view: ReleaseView, as_of: str, state: ReportState) -> Report:
 
 
 @asynccontextmanager
-async def scenery(serve: Serve, folder: Path, store: Store | None = None) -> AsyncIterator[tuple[Coordinator, dict[str, str]]]:
+async def scenery(
+    serve: Serve, folder: Path, store: Store | None = None
+) -> AsyncIterator[tuple[Coordinator, dict[str, str]]]:
     """Open a coordinator with a past; and its releases, by what there is to see of them."""
     async with coordinator(store) as c:
         long_ago = datetime.now(UTC) - timedelta(days=400)
@@ -170,25 +174,43 @@ async def _happen(c: Coordinator, reports: SqliteReports) -> dict[str, str]:
     await past.release(failed, ReleaseState.PUBLISHING)
     await past.tasks(failed, TaskState.PUBLISHING, told=Action.PUBLISH, apart_s=0.5)
     await past.act(failed, lambda draft: _publish_first(draft, "Release reports"))
-    await past.after(seconds=40).act(failed, _fail("FHIR loader", "request to publish task failed: HTTP 500, 'index locked'"))
+    await past.after(seconds=40).act(
+        failed, _fail("FHIR loader", "request to publish task failed: HTTP 500, 'index locked'")
+    )
     shown["partial"] = failed
 
     past = Past(c.store, ago=timedelta(days=3))
     broken = await past.create("Hotfix for consent codes", FIVE[3:4], author="ada")
     await past.after(seconds=1).release(broken, ReleaseState.INITIALIZING)
     await past.after(seconds=30).act(
-        broken, _fail("Portal ETL", "request to initialize task failed: could not reach http://portal-etl:8080: Connection refused")
+        broken,
+        _fail(
+            "Portal ETL",
+            "request to initialize task failed: could not reach http://portal-etl:8080: Connection refused",
+        ),
     )
     shown["failed"] = broken
 
     past = Past(c.store, ago=timedelta(hours=5))
-    staged = await past.staged("Fourth quarter 2023", FIVE, work_s=700, author="grace", tags=("quarterly",), description=STAGED)
+    staged = await past.staged(
+        "Fourth quarter 2023", FIVE, work_s=700, author="grace", tags=("quarterly",), description=STAGED
+    )
     reports.write(_report(await c.store.release(staged), AS_OF[1], ReportState.STAGED), None)
-    await c.store.add_note(NewNote("New **kidney** cohort: 489 participants. See [the paper](https://example.org/paper).", staged, FIVE[3], "grace"), past.at)
+    await c.store.add_note(
+        NewNote(
+            "New **kidney** cohort: 489 participants. See [the paper](https://example.org/paper).",
+            staged,
+            FIVE[3],
+            "grace",
+        ),
+        past.at,
+    )
     shown["staged"] = staged
 
     past = Past(c.store, ago=timedelta(minutes=26))
-    running = await past.create("Neuroblastoma update", [row["kf_id"] for row in study_records()[10:13]], author="ada", is_major=True)
+    running = await past.create(
+        "Neuroblastoma update", [row["kf_id"] for row in study_records()[10:13]], author="ada", is_major=True
+    )
     await past.after(seconds=1).release(running, ReleaseState.INITIALIZING)
     await past.tasks(running, TaskState.PENDING, told=Action.INITIALIZE, apart_s=2)
     await past.release(running, ReleaseState.RUNNING)

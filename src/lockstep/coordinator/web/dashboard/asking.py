@@ -1,18 +1,16 @@
-"""Who asks, what they see, and what the pages therefore offer.
+"""Who asks, and what the pages therefore offer.
 
 All of it is answered by `services.access`; that something is offered permits nothing, for the commands ask again.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 
-from lockstep.coordinator.core.callers import LOCAL, Caller, Sight
-from lockstep.coordinator.services.access import Access, Act
+from lockstep.coordinator.core.callers import Kind
+from lockstep.coordinator.services.access import Act
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.desk import desk_of
-
-_UNSET: Final = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +30,14 @@ class May:
     see_all: bool
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who asks, as identity found out."""
-    caller: Caller = getattr(request.state, "caller", LOCAL)
-    return caller
-
-
-def access_of(request: Request) -> Access:
-    """Return the deployment's table of who may do what."""
-    access: Access = getattr(desk_of(request), "access", _UNSET)
-    return access
-
-
-def sight_of(request: Request) -> Sight:
-    """Return which releases the caller sees."""
-    return access_of(request).sight(caller_of(request))
+def known(request: Request) -> bool:
+    """Tell whether whoever asks is somebody, or identity is switched off, so that pages for those at work open."""
+    return caller_of(request).kind is not Kind.ANONYMOUS
 
 
 def may(request: Request) -> May:
     """Return what the caller is offered."""
-    access, caller = access_of(request), caller_of(request)
+    access, caller = desk_of(request).access, caller_of(request)
 
     def allowed(act: Act, *, own: bool = False) -> bool:
         return access.allows(caller, act, own=own)

@@ -28,7 +28,10 @@ def curve(name: str, points: Sequence[tuple[str, str, int]]) -> Curve:
     drawn = values if len(values) > 1 else values * 2
     step = _WIDTH / (len(drawn) - 1)
     room = _HEIGHT - 2 * _MARGIN
-    places = [(round(index * step, 2), round(_HEIGHT - _MARGIN - room * value / highest, 2)) for index, value in enumerate(drawn)]
+    places = [
+        (round(index * step, 2), round(_HEIGHT - _MARGIN - room * value / highest, 2))
+        for index, value in enumerate(drawn)
+    ]
     line = " ".join(f"{x},{y}" for x, y in places)
     area = f"0,{_HEIGHT:g} {line} {_WIDTH:g},{_HEIGHT:g}"
     return Curve(name, line, area, values[0], values[-1], tuple((version, value) for _, version, value in points))

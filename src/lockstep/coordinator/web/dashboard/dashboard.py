@@ -1,6 +1,7 @@
 """The dashboard, put together: its addresses, its errors as pages, and its place in the application."""
 
 from typing import Final, cast
+from urllib.parse import urlencode
 
 import structlog
 from fastapi import FastAPI
@@ -12,9 +13,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from lockstep.coordinator.core.errors import CoordinatorError, NotFound
+from lockstep.coordinator.core.errors import CoordinatorError, NotFound, Unauthorized
 from lockstep.coordinator.web.dashboard.live import showing
-from lockstep.coordinator.web.dashboard.page import ASSETS, Page, Pages, pages_of
+from lockstep.coordinator.web.dashboard.page import ASSETS, Page, Pages, go, pages_of
 from lockstep.coordinator.web.dashboard.pages import (
     about,
     deciding,
@@ -26,8 +27,9 @@ from lockstep.coordinator.web.dashboard.pages import (
     releases,
     services,
     studies,
+    writing,
 )
-from lockstep.coordinator.web.dashboard.routing import ForBrowsers
+from lockstep.coordinator.web.dashboard.routing import PAGE, ForBrowsers, accepts
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.errors import status_of
 
@@ -48,6 +50,11 @@ _ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{_RELEASE}/publish", deciding.publish, methods=["POST"]),
     Route(f"{_RELEASE}/cancel", showing(deciding.ask_to_cancel)),
     Route(f"{_RELEASE}/cancel", deciding.cancel, methods=["POST"]),
+    Route(f"{_RELEASE}/edit", showing(writing.edit_release)),
+    Route(f"{_RELEASE}/edit", writing.save_release, methods=["POST"]),
+    Route(f"{_RELEASE}/notes", writing.create_note, methods=["POST"]),
+    Route(f"{_RELEASE}/notes/{{note_id}}", showing(writing.edit_note)),
+    Route(f"{_RELEASE}/notes/{{note_id}}", writing.save_note, methods=["POST"]),
     Route("/studies", showing(studies.show_all)),
     Route("/studies/sync", studies.sync, methods=["POST"]),
     Route("/studies/{study_id}", showing(studies.show)),
@@ -61,11 +68,11 @@ _ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{_SERVICE}/enabled", services.switch, methods=["POST"]),
     Route("/events", showing(events.show)),
     Route("/release-notes", showing(published.show_notes)),
-    Route("/about", showing(about.show)),
+    Route("/about", showing(about.show, for_all=True)),
     Route("/profile", showing(about.profile)),
     Route("/preview", about.preview, methods=["POST"]),
-    Route("/public", showing(published.show_public)),
-    Route("/public/{release_id}", showing(published.show_public)),
+    Route("/public", showing(published.show_public, for_all=True)),
+    Route("/public/{release_id}", showing(published.show_public, for_all=True)),
 )
 
 
@@ -100,7 +107,10 @@ def _make(app: FastAPI) -> Starlette:
 
 
 async def _sorry(request: Request, error: Exception) -> Response:
-    """Return a page that says what was wrong."""
+    """Return a page that says what was wrong; whoever has not signed in is asked to, where that helps."""
+    if isinstance(error, Unauthorized) and accepts(request.scope, PAGE):
+        come_back = request.url.path if request.method == "GET" else "/"
+        return go(f"/login?{urlencode({'next': come_back})}")
     if isinstance(error, HTTPException):
         status, sentence = error.status_code, error.detail
     else:
@@ -108,7 +118,9 @@ async def _sorry(request: Request, error: Exception) -> Response:
     not_found = 404
     if status == not_found:
         sentence = sentence if isinstance(error, NotFound) else "There is no page at this address."
-    return pages_of(request).answer(request, Page("sorry.html", _TITLES.get(status, "That did not work"), {"sentence": sentence}, status=status))
+    return pages_of(request).answer(
+        request, Page("sorry.html", _TITLES.get(status, "That did not work"), {"sentence": sentence}, status=status)
+    )
 
 
 async def _broken(request: Request, error: Exception) -> Response:

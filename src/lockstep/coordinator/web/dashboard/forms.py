@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from lockstep.coordinator.core.errors import CoordinatorError, Invalid
 from lockstep.coordinator.web.bodies import FORM, read_form
+from lockstep.coordinator.web.callers import accept_form
 from lockstep.coordinator.web.dashboard.tokens import FIELD, Token
 
 _FORBIDDEN = 403
@@ -46,7 +47,7 @@ class Form:
 
 
 async def read(request: Request) -> Form:
-    """Return the form that a page sent.
+    """Return the form that a page sent; its token is the proof that lets a session's caller act.
 
     Raises:
         BadBody, BodyTooLong, UnknownMediaType: it could not be read.
@@ -56,6 +57,8 @@ async def read(request: Request) -> Form:
     values = {name: [value for value in sent.getlist(name) if isinstance(value, str)] for name in sent}
     if not Token.of(request).matches(values.get(FIELD, [""])[-1]):
         raise HTTPException(
-            _FORBIDDEN, "This form is from before the browser's cookies were cleared. Go back, reload, and send it again."
+            _FORBIDDEN,
+            "This form is from before the browser's cookies were cleared. Go back, reload, and send it again.",
         )
+    accept_form(request)
     return Form(values)

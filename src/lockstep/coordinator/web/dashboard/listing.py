@@ -36,7 +36,13 @@ class Asked:
 
     @classmethod
     def of(
-        cls, request: Request, filters: Collection[str], orders: Collection[str] = (), *, first: str = NEWEST_FIRST, size: int = ROWS
+        cls,
+        request: Request,
+        filters: Collection[str],
+        orders: Collection[str] = (),
+        *,
+        first: str = NEWEST_FIRST,
+        size: int = ROWS,
     ) -> "Asked":
         """Return what the address of a request asks."""
         given = request.query_params

@@ -13,9 +13,11 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lockstep.coordinator.core.errors import CoordinatorError
+from lockstep.coordinator.core.errors import CoordinatorError, Unauthorized
+from lockstep.coordinator.services.access import NOT_SIGNED_IN
 from lockstep.coordinator.services.watching import changes
 from lockstep.coordinator.web.answers import to_json
+from lockstep.coordinator.web.dashboard.asking import known
 from lockstep.coordinator.web.dashboard.page import HEADERS, Build, pages_of
 from lockstep.coordinator.web.dashboard.routing import STREAM, accepts
 from lockstep.coordinator.web.desk import desk_of
@@ -23,10 +25,17 @@ from lockstep.coordinator.web.desk import desk_of
 _RELATIVE: Final = re.compile(r"(<time [^>]*>)[^<]*")
 
 
-def showing(build: Build) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that shows a page to a visit, and keeps it up to date while it is open."""
+def showing(build: Build, *, for_all: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that shows a page to a visit, and keeps it up to date while it is open.
+
+    Args:
+        build: the page.
+        for_all: it is shown to those who have not signed in, too; others are asked to.
+    """
 
     async def show(request: Request) -> Response:
+        if not for_all and not known(request):
+            raise Unauthorized(NOT_SIGNED_IN)
         if accepts(request.scope, STREAM):
             headers = {**HEADERS, "X-Accel-Buffering": "no"}
             return StreamingResponse(_messages(request, build), media_type=STREAM, headers=headers)

@@ -25,7 +25,7 @@ def _open_link(
     tokens: Sequence[Token],
     index: int,
     options: OptionsDict,
-    env: MutableMapping[str, Any],  # noqa: ARG001 - the renderer calls it so
+    env: MutableMapping[str, Any],
 ) -> str:
     tokens[index].attrSet("rel", "nofollow noreferrer noopener")
     return renderer.renderToken(tokens, index, options, env)

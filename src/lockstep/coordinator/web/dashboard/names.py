@@ -6,8 +6,7 @@ from starlette.requests import Request
 
 from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.core.records import Event
-from lockstep.coordinator.web.dashboard.asking import sight_of
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 
 
 async def names(request: Request, entity: Entity, kf_ids: Iterable[str | None]) -> Mapping[str, str]:

@@ -18,25 +18,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lockstep import __version__
 from lockstep.coordinator.core.records import Event
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import markdown, words
-from lockstep.coordinator.web.dashboard.asking import caller_of, may
+from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form
 from lockstep.coordinator.web.dashboard.tokens import Token
 from lockstep.coordinator.web.desk import desk_of
 
 ASSETS: Final = files("lockstep.coordinator.web.dashboard") / "static"
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """What a page may load and do: what comes from here, and nothing else."""
 

@@ -72,7 +72,7 @@ def ended(view: ReleaseView) -> str:
     said = []
     if culprits:
         reason = next((task.last_error for task in culprits if task.last_error), "")
-        said.append(f"{listed(names(culprits))} did not do its part" + (f": {reason}" if reason else "."))
+        said.append(f"{listed(names(culprits))} did not do its part" + (f": {reason.rstrip('.')}." if reason else "."))
     elif view.release.state is ReleaseState.CANCELED:
         said.append("It was canceled; what was staged has been thrown away.")
     else:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockstep.coordinator.web.dashboard.words import number, signed
+from lockstep.coordinator.web.dashboard.words import MINUS, number, signed
 
 _BAR: Final = 100.0
-_FALLING: Final = frozenset({"falls", "becomes unknown"})
+
+ABSENT: Final = "\N{EN DASH}"
+"""Where there is nothing to count: the study is not part of that side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +81,14 @@ class Shown:
 
 def study_ids(diff: Mapping[str, Any]) -> list[str]:
     """Return the studies that a comparison is about."""
-    return [study_id for study_id in _mapping(diff.get("study_diffs")) if isinstance(study_id, str)]
+    return list(_mapping(diff.get("study_diffs")))
 
 
 def flags_of(diff: Mapping[str, Any] | None, names: Mapping[str, str]) -> tuple[str, ...]:
     """Return a sentence for everything that a person has to look at before publishing."""
     flags = (diff or {}).get("flags")
-    said = [flag.get("message") for flag in flags if isinstance(flag, dict)] if isinstance(flags, list) else []
-    return tuple(_named(f"{text[:1].upper()}{text[1:]}", names) for text in said if isinstance(text, str))
+    found = [_mapping(flag) for flag in flags] if isinstance(flags, list) else []
+    return tuple(_sentence(flag, names) for flag in found if isinstance(flag.get("message"), str))
 
 
 def shown(diff: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
@@ -111,7 +113,10 @@ def shown(diff: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
         for kf_id, row in studies.items()
     )
     reasons = {
-        str(cell["now_unknown"]) for found in cells.values() for cell in found.values() if "now_unknown" in _mapping(cell)
+        str(cell["now_unknown"])
+        for found in cells.values()
+        for cell in found.values()
+        if "now_unknown" in _mapping(cell)
     }
     return Shown(
         _against(diff),
@@ -128,7 +133,8 @@ def _against(diff: Mapping[str, Any]) -> str:
     against = _mapping(diff.get("against"))
     if not against:
         return "None of these studies has been published before."
-    return f"Compared with what is public of each study, most recently by release {against.get('version') or against.get('release_id')}."
+    name = against.get("version") or against.get("release_id")
+    return f"Compared with what is public of each study, most recently by release {name}."
 
 
 def _figure(cell: Mapping[str, Any], *, total: bool = False) -> Figure:
@@ -138,13 +144,18 @@ def _figure(cell: Mapping[str, Any], *, total: bool = False) -> Figure:
     difference = _number(cell.get("difference"))
     longer = max(last or 0, now or 0, 1)
     both = last is not None and now is not None
-    lower = {side: "at least " if total and f"{side}_unknown" in cell and value is not None else "" for side, value in (("last", last), ("now", now))}
+    lower = {
+        side: "at least " if total and f"{side}_unknown" in cell and value is not None else ""
+        for side, value in (("last", last), ("now", now))
+    }
     return Figure(
         lower["last"] + number(last) if was_there and not (total and not last) else "",
-        "–" if gone and not total else lower["now"] + number(now),
+        ABSENT if gone and not total else lower["now"] + number(now),
         _difference(difference, cell.get("percent")) if difference and was_there else "",
         "" if not difference else "up" if difference > 0 else "down",
-        tuple(flag for flag in cell.get("flags", ()) if isinstance(flag, str)) if isinstance(cell.get("flags"), list) else (),
+        tuple(flag for flag in cell.get("flags", ()) if isinstance(flag, str))
+        if isinstance(cell.get("flags"), list)
+        else (),
         str(cell.get("now_unknown", "")),
         round(_BAR * (last or 0) / longer, 1) if both else None,
         round(_BAR * (now or 0) / longer, 1) if both else None,
@@ -152,7 +163,7 @@ def _figure(cell: Mapping[str, Any], *, total: bool = False) -> Figure:
 
 
 def _difference(difference: int, percent: object) -> str:
-    share = f" ({percent:+.1f} %)".replace("-", "−") if isinstance(percent, int | float) else ""
+    share = f" ({percent:+.1f} %)".replace("-", MINUS) if isinstance(percent, int | float) else ""
     return f"{signed(difference)}{share}"
 
 
@@ -164,11 +175,12 @@ def _says(cell: Mapping[str, Any]) -> bool:
     return _number(cell.get("last")) is not None or _number(cell.get("now")) is not None
 
 
-def _named(text: str, names: Mapping[str, str]) -> str:
-    for kf_id, name in names.items():
-        if name != kf_id:
-            text = text.replace(kf_id, f"{name} ({kf_id})", 1)
-    return text
+def _sentence(flag: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return what is flagged, with the study's name beside its id."""
+    text, kf_id = str(flag["message"]), str(flag.get("study_id"))
+    name = names.get(kf_id, kf_id)
+    named = text if name == kf_id else text.replace(kf_id, f"{name} ({kf_id})", 1)
+    return f"{named[:1].upper()}{named[1:]}"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -11,6 +11,8 @@ _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _NAMED: Final = 3
 
+MINUS: Final = "\N{MINUS SIGN}"
+
 STATES: Final = frozenset({*ReleaseState, *TaskState})
 """Every state that a release or a task can have."""
 
@@ -32,7 +34,7 @@ def seconds(amount_s: float) -> str:
     """Return a length of time in its two largest units, such as `3 min 20 s` or `2 d 4 h`."""
     whole = max(0, int(amount_s))
     if whole < _MINUTE:
-        return f"{amount_s:.1f} s" if 0 < amount_s < 10 else f"{whole} s"  # noqa: PLR2004 - a digit more for short ones
+        return f"{round(amount_s, 1):g} s" if 0 < amount_s < 10 else f"{whole} s"  # noqa: PLR2004 - a digit more for short ones
     for unit_s, unit, part_s, part in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
         if whole >= unit_s:
             rest = whole % unit_s // part_s
@@ -74,8 +76,8 @@ def number(value: float | None) -> str:
 
 
 def signed(value: int) -> str:
-    """Return a difference with its sign, as `+12` or `−12`."""
-    return f"+{value:,}" if value > 0 else f"−{-value:,}" if value < 0 else "±0"
+    """Return a difference with its sign."""
+    return f"+{value:,}" if value > 0 else f"{MINUS}{-value:,}" if value < 0 else "0"
 
 
 def count(amount: int, singular: str, plural: str = "") -> str:

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lockstep.coordinator.services.access import standing
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import markdown
-from lockstep.coordinator.web.dashboard.asking import caller_of
 from lockstep.coordinator.web.dashboard.forms import read
 from lockstep.coordinator.web.dashboard.page import HEADERS, Page
 from lockstep.coordinator.web.desk import desk_of

@@ -5,13 +5,13 @@ from starlette.responses import Response
 
 from lockstep.coordinator.core.errors import Conflict
 from lockstep.coordinator.core.records import ReleaseView
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import report
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.names import study_names
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
 from lockstep.coordinator.web.dashboard.pages.release import read_report, will_be
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 
 _WAITS_S = 1.0
@@ -31,7 +31,7 @@ async def publish(request: Request) -> Response:
         form.errors["seen"] = ["Look at what is flagged, and tick the box to say that you have."]
         return pages_of(request).answer(request, await _publish_page(request, form, status=400))
     try:
-        await desk_of(request).commands.publish(release_id)
+        await desk_of(request).commands.publish(release_id, caller_of(request))
     except Conflict as error:
         form.blame(error)
         return pages_of(request).answer(request, await _publish_page(request, form, status=409))
@@ -48,7 +48,7 @@ async def cancel(request: Request) -> Response:
     """Cancel."""
     await read(request)
     release_id = request.path_params["release_id"]
-    await desk_of(request).commands.cancel(release_id)
+    await desk_of(request).commands.cancel(release_id, caller_of(request))
     return go(f"/releases/{release_id}", "canceling")
 
 

@@ -6,11 +6,10 @@ from starlette.requests import Request
 
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import EventFilter
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.listing import Asked, Listed
 from lockstep.coordinator.web.dashboard.names import release_names, service_names
 from lockstep.coordinator.web.dashboard.page import Page
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 
 _ROWS: Final = 100
 _FILTERS: Final = ("q", "type", "release", "service")

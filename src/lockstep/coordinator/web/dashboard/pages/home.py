@@ -8,10 +8,9 @@ from typing import Final
 from starlette.requests import Request
 
 from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseFilter, ReleaseView, TaskService
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import ReleaseState
 
 _S = ReleaseState

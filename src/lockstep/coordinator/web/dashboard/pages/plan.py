@@ -1,6 +1,7 @@
 """Planning a release: what is to be in it, what would come of it, and its start after a second look."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from secrets import token_urlsafe
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -11,11 +12,11 @@ from lockstep.coordinator.core.model import Release
 from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ServiceFilter, Study, StudyFilter, TaskService
 from lockstep.coordinator.core.versions import candidate_version, final_version
 from lockstep.coordinator.services.inputs import ReleaseInput, check
-from lockstep.coordinator.web.dashboard.asking import caller_of, sight_of
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
 from lockstep.coordinator.web.dashboard.words import count, listed
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import UNSETTLED_RELEASES
 
 _STUDIES: Final = 600
@@ -38,7 +39,7 @@ async def start(request: Request) -> Response:
         new = check(ReleaseInput, _fields(form, caller_of(request).name), strict=False).new_release()
         if form.one("step") != "start":
             return pages.answer(request, await _page(request, form, template="confirm.html"))
-        view = await desk_of(request).commands.create_release(new)
+        view = await desk_of(request).commands.create_release(new, caller_of(request), form.one("key"))
     except (Invalid, Unavailable) as error:
         form.blame(error)
         return pages.answer(request, await _page(request, form, status=400))
@@ -50,13 +51,14 @@ def _fields(form: Form, author: str) -> Mapping[str, Any]:
         "name": form.one("name"),
         "description": form.text("description"),
         "studies": form.all("studies"),
-        "tags": _tags(form.one("tags")),
+        "tags": tags_of(form.one("tags")),
         "is_major": form.one("is_major") == "yes",
         "author": author,
     }
 
 
-def _tags(text: str) -> list[str]:
+def tags_of(text: str) -> list[str]:
+    """Return the tags in a line, by the commas between them."""
     return list(dict.fromkeys(tag.strip() for tag in text.split(",") if tag.strip()))
 
 
@@ -100,6 +102,7 @@ async def _page(request: Request, form: Form, *, template: str = "plan.html", st
         "major": final_version(numbers.published, is_major=True),
         "warnings": list(_warnings(chosen, studies, busy, taking_part)),
         "cut": len(studies) == _STUDIES,
+        "key": token_urlsafe(16),
     }
     return Page(template, "Plan a release", values, status=status)
 
@@ -117,7 +120,8 @@ def _warnings(
         )
     down = [service.name for service in services if service.health_status != "ok"]
     if down:
-        yield f"{listed(down)} {'does' if len(down) == 1 else 'do'} not answer; a service that stays down fails the release."
+        verb = "does" if len(down) == 1 else "do"
+        yield f"{listed(down)} {verb} not answer; a service that stays down fails the release."
     if not services:
         yield "No service is enabled: the release goes through all states by itself and does nothing anywhere."
     if missing := sorted(chosen - names.keys()):

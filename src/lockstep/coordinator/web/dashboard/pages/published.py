@@ -9,13 +9,12 @@ from lockstep.coordinator.core.callers import PUBLIC
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ReleaseView
 from lockstep.coordinator.web.dashboard import report
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.listing import Asked, Listed
 from lockstep.coordinator.web.dashboard.names import study_names
 from lockstep.coordinator.web.dashboard.page import Page
 from lockstep.coordinator.web.dashboard.pages.release import notes, read_report
 from lockstep.coordinator.web.dashboard.words import date
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import ReleaseState
 
 _ROWS: Final = 10

@@ -10,13 +10,12 @@ from lockstep.coordinator.core.records import Event, ReleaseNote, ReleaseView
 from lockstep.coordinator.core.versions import final_version
 from lockstep.coordinator.services.reporting import Reading
 from lockstep.coordinator.web.dashboard import history, report, timeline
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.names import study_names
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
 from lockstep.coordinator.web.dashboard.routing import STREAM, accepts
 from lockstep.coordinator.web.dashboard.steps import steps
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 
 EVENTS: Final = 5000

@@ -5,11 +5,10 @@ from typing import Final
 from starlette.requests import Request
 
 from lockstep.coordinator.core.records import RELEASE_ORDERS, ReleaseFilter
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.listing import Asked, Listed
 from lockstep.coordinator.web.dashboard.names import study_names
 from lockstep.coordinator.web.dashboard.page import Page
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import ReleaseState
 
 _FILTERS: Final = ("q", "state", "author", "study")

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockstep.coordinator.core.errors import Invalid, Unavailable
+from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.core.records import EventFilter, PageOf, ServiceFilter, TaskFilter, TaskService
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput, check, service_url
-from lockstep.coordinator.web.dashboard.asking import access_of, caller_of, sight_of
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.names import names
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
-from lockstep.coordinator.core.graph import Entity
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 
 _SERVICES: Final = 1000
 _RECENT: Final = 15
@@ -45,7 +45,7 @@ async def show(request: Request) -> Page:
     return Page("service.html", service.name, values, live=("facts", "tasks", "events"))
 
 
-async def new(request: Request) -> Page:
+async def new(_: Request) -> Page:
     """Show the form for a new service."""
     return _form_page(Form(), None)
 
@@ -59,7 +59,7 @@ async def register(request: Request) -> Response:
         if form.one("step") == "look":
             seen = await _look(request, given.url)
             return pages_of(request).answer(request, _form_page(form, None, seen=seen))
-        service = await desk_of(request).commands.register_service(given)
+        service = await desk_of(request).commands.register_service(given, caller_of(request))
     except Invalid as error:
         form.blame(error)
         return pages_of(request).answer(request, _form_page(form, None, status=400))
@@ -80,7 +80,7 @@ async def save(request: Request) -> Response:
         if form.one("step") == "look":
             seen = await _look(request, service_url(form.one("url") or service.url))
             return pages_of(request).answer(request, _form_page(form, service, seen=seen))
-        await desk_of(request).commands.edit_service(service.kf_id, given)
+        await desk_of(request).commands.edit_service(service.kf_id, given, caller_of(request))
     except Invalid as error:
         form.blame(error)
         return pages_of(request).answer(request, _form_page(form, service, status=400))
@@ -92,7 +92,7 @@ async def switch(request: Request) -> Response:
     form = await read(request)
     on = form.one("enabled") == "yes"
     service_id = request.path_params["service_id"]
-    await desk_of(request).commands.edit_service(service_id, check(ServiceEdit, {"enabled": on}))
+    await desk_of(request).commands.edit_service(service_id, check(ServiceEdit, {"enabled": on}), caller_of(request))
     back = "/services" if form.one("back") == "all" else f"/services/{service_id}"
     return go(back, "enabled" if on else "disabled")
 
@@ -100,12 +100,12 @@ async def switch(request: Request) -> Response:
 async def check_all(request: Request) -> Response:
     """Look at every service now."""
     await read(request)
-    await desk_of(request).commands.check_health()
+    await desk_of(request).commands.check_health(caller_of(request))
     return go("/services", "checked")
 
 
 def _must_see(request: Request) -> None:
-    access_of(request).check(caller_of(request), Act.SEE_SERVICES)
+    desk_of(request).access.check(caller_of(request), Act.SEE_SERVICES)
 
 
 async def _service(request: Request) -> TaskService:
@@ -124,13 +124,17 @@ def _changed(fields: Mapping[str, Any], service: TaskService) -> Mapping[str, An
 
 async def _look(request: Request, url: str) -> tuple[bool, str]:
     """Return whether a service answers, and what was seen."""
+    desk = desk_of(request)
+    desk.access.check(caller_of(request), Act.REGISTER_SERVICE)
     try:
-        await desk_of(request).commands.prober.probe(url)
+        await desk.commands.prober.probe(url)
     except Unavailable as error:
         return False, str(error)
     return True, f"{url}/status answers as a task service does."
 
 
-def _form_page(form: Form, service: TaskService | None, *, seen: tuple[bool, str] | None = None, status: int = 200) -> Page:
+def _form_page(
+    form: Form, service: TaskService | None, *, seen: tuple[bool, str] | None = None, status: int = 200
+) -> Page:
     title = f"Edit {service.name}" if service else "Register a service"
     return Page("service_form.html", title, {"form": form, "service": service, "seen": seen}, status=status)

@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import STUDY_ORDERS, PageOf, ReleaseFilter, StudyFilter
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import report
-from lockstep.coordinator.web.dashboard.asking import sight_of
 from lockstep.coordinator.web.dashboard.charts import curve
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.listing import Asked, Listed
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
 from lockstep.coordinator.web.dashboard.routing import STREAM, accepts
-from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.desk import desk_of, sight_of
 
 _ROWS: Final = 50
 _RELEASES: Final = 50
@@ -30,7 +30,7 @@ async def sync(request: Request) -> Response:
     """Make the studies here those of the data service."""
     form = await read(request)
     try:
-        await desk_of(request).commands.sync_studies()
+        await desk_of(request).commands.sync_studies(caller_of(request))
     except Unavailable as error:
         form.blame(error)
         return pages_of(request).answer(request, await _all(request, form, _UNAVAILABLE))
