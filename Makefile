@@ -8,7 +8,7 @@ UV_VERSION := $(shell sed -n 's/^  "uv==\(.*\)",$$/\1/p' pyproject.toml)
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench simulate format
+.PHONY: help setup demo test lint bench simulate format schema
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,3 +47,6 @@ simulate: setup ## run SEEDS seeds of the simulation (10000)
 
 bench: setup ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m bench --write docs/benchmarks.md
+
+schema: setup ## write docs/schema.graphql anew
+	@$(BIN)/python -m lockstep.coordinator.web.graphql.sdl > docs/schema.graphql

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lockstep.coordinator.core.callers import LOCAL, Caller
 from lockstep.coordinator.core.errors import CoordinatorError
 from lockstep.coordinator.web.answers import JsonAnswer
 from lockstep.coordinator.web.bodies import BadBody, read_fields
+from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.errors import STATUSES
 from lockstep.coordinator.web.graphql import explorer
@@ -62,7 +62,7 @@ async def _execute(request: Request, fields: Mapping[str, Any]) -> Response:
         may_change=request.method == "POST",
     )
     try:
-        answer = await execution.execute(question, desk_of(request), _caller(request))
+        answer = await execution.execute(question, desk_of(request), caller_of(request))
     except execution.OnlyByPost as error:
         return _refusal(str(error), 405, {"Allow": "POST"})
     return _GraphqlAnswer(answer)
@@ -74,11 +74,6 @@ def _load() -> Any:  # noqa: ANN401 - the module, which is imported late
 
     schema.schema()
     return execution
-
-
-def _caller(request: Request) -> Caller:
-    caller: Caller = getattr(request.state, "caller", LOCAL)
-    return caller
 
 
 def _query(fields: Mapping[str, Any]) -> str:

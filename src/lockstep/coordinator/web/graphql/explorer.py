@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lockstep.coordinator.web.callers import proof_of
+
 _STATIC: Final = files("lockstep.coordinator.web.graphql") / "static"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -23,8 +25,7 @@ _FILES: Final = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
 
 def page(request: Request) -> Response:
     """Return the page."""
-    proof = getattr(request.state, "proof", "")
-    html = (_STATIC / "explorer.html").read_text("utf-8").replace("{{proof}}", escape(proof))
+    html = (_STATIC / "explorer.html").read_text("utf-8").replace("{{proof}}", escape(proof_of(request)))
     return Response(
         html, media_type="text/html", headers={**_HEADERS, "Content-Security-Policy": _POLICY, "Vary": "Accept, Cookie"}
     )

@@ -41,10 +41,10 @@ TYPE_NAMES: Final[Mapping[Entity, str]] = {
 strawberry.enum(EventType, name="EventEventType", description="How much attention an event asks for.")
 
 
-def argument(name: str, kind: Any, about: str = "") -> StrawberryArgument:  # noqa: ANN401 - any type of a schema
-    """Return an argument that may be left out."""
+def argument(name: str, kind: Any, about: str = "", spelt: str | None = None) -> StrawberryArgument:  # noqa: ANN401 - any type of a schema
+    """Return an argument that may be left out; `spelt` is its name for clients, if that is not as usual."""
     annotation = StrawberryAnnotation(kind | None)
-    return StrawberryArgument(name, None, annotation, default=strawberry.UNSET, description=about or None)
+    return StrawberryArgument(name, spelt, annotation, default=strawberry.UNSET, description=about or None)
 
 
 PAGING: Final = (

@@ -16,6 +16,7 @@ from lockstep.coordinator.web.graphql.nodes import (
     listing,
     single,
 )
+from lockstep.coordinator.web.graphql.users import ALL_USERS, UserNode, my_profile
 
 
 @strawberry.type(description="Who answers here.")
@@ -50,3 +51,6 @@ class Query:
     all_task_services: Connection[TaskServiceNode] | None = listing(Entity.SERVICE, "Task services, for developers.")
     all_events: Connection[EventNode] | None = listing(Entity.EVENT, "Events.")
     all_release_notes: Connection[ReleaseNoteNode] | None = listing(Entity.NOTE, "Release notes.")
+
+    all_users: Connection[UserNode] | None = ALL_USERS
+    my_profile: UserNode | None = strawberry.field(resolver=my_profile, description="The caller's own profile.")

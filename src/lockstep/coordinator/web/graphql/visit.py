@@ -30,13 +30,13 @@ class Visit:
     def __init__(self, desk: Desk, caller: Caller) -> None:
         self.desk = desk
         self.caller = caller
-        self.sight: Sight = desk.commands.access.sight(caller)
+        self.sight: Sight = desk.access.sight(caller)
         self._batching = Batching()
         self._rows = 0
 
     def may(self, act: Act, *, own: bool = False) -> bool:
         """Tell whether the caller may do something."""
-        return self.desk.commands.access.allows(self.caller, act, own=own)
+        return self.desk.access.allows(self.caller, act, own=own)
 
     def must(self, act: Act, *, own: bool = False) -> None:
         """Let a caller pass who may do something.
