@@ -164,14 +164,14 @@ def test_a_list_that_makes_no_sense_is_refused(path: str, field: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/releases", "GET, POST"),
-        ("PUT", "/releases/RE_00000000", "DELETE, GET, PATCH"),
+        ("PUT", "/releases", "GET, HEAD, POST"),
+        ("POST", "/releases/RE_00000000", "DELETE, GET, HEAD, PATCH, PUT"),
         ("GET", "/releases/RE_00000000/publish", "POST"),
-        ("DELETE", "/tasks/TA_00000000", "GET, PATCH"),
-        ("POST", "/events", "GET"),
-        ("POST", "/studies", "GET"),
+        ("DELETE", "/tasks/TA_00000000", "GET, HEAD, PATCH, PUT"),
+        ("DELETE", "/events/EV_00000000", "GET, HEAD"),
+        ("POST", "/studies", "GET, HEAD"),
         ("DELETE", "/studies/sync", "POST"),
-        ("TRACE", "/", "GET"),
+        ("TRACE", "/", "GET, HEAD"),
     ],
 )
 def test_a_method_that_is_not_there_is_refused_with_those_that_are(method: str, path: str, allowed: str) -> None:

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from lockstep.coordinator.core.callers import ALL, Caller, Kind, Sight
 from lockstep.coordinator.core.errors import Invalid, NotFound
-from lockstep.coordinator.core.records import Page, PageOf, ReleaseView, Study, StudyFilter, TaskFilter, TaskView
+from lockstep.coordinator.core.records import (
+    NoteFilter,
+    Page,
+    PageOf,
+    ReleaseNote,
+    ReleaseView,
+    Study,
+    StudyFilter,
+    TaskFilter,
+    TaskView,
+)
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.access import Access, Act
 from lockstep.protocol.states import SETTLED_RELEASES
@@ -50,6 +60,20 @@ async def tasks(store: Store, page: PageOf, which: TaskFilter, sight: Sight = AL
     found = await store.tasks(page, which, sight)
     if found.count == 0:
         await _must_exist(store, which, sight)
+    return found
+
+
+async def notes(store: Store, page: PageOf, which: NoteFilter, sight: Sight = ALL) -> Page[ReleaseNote]:
+    """Return a page of release notes.
+
+    Raises:
+        Invalid: there is no such release or study, as with tasks.
+    """
+    found = await store.notes(page, which, sight)
+    if found.count == 0:
+        await _must_exist(store, TaskFilter(which.release_id), sight)
+        if which.study_id is not None and not await store.known_studies([which.study_id]):
+            raise Invalid({"study": [f"There is no study {which.study_id}."]})
     return found
 
 

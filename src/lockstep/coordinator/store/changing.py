@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from lockstep.coordinator.core.model import Ahead, Change, Release, Snapshot, Task
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.bulk import execute_many
+from lockstep.coordinator.store.found_by import publish_studies, store_tags
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import changed_tasks, check_same
 from lockstep.coordinator.store.reading import RELEASE, TASK, TASKS_OF_RELEASE, found
@@ -185,6 +186,7 @@ def _store(connection: Connection, ids: FreshIds, position: int, snapshot: Snaps
             connection.execute(_WAKE_WAITING, {"ended": after.kf_id, "due": decided.at})
         if after.state is ReleaseState.PUBLISHED:
             connection.execute(_POINT_STUDIES_AT_PUBLISHED, {"position": position})
+            publish_studies(connection, position, after.published_at or decided.at)
     add_to_tallies(connection, more)
 
 
@@ -196,6 +198,8 @@ def _store_release(connection: Connection, position: int, before: Release, after
         major, minor, patch = after.version.major, after.version.minor, after.version.patch
         given = {"major": major, "minor": minor, "patch": patch, "kind": PUBLISHING, "release_id": after.kf_id}
         connection.execute(_INSERT_VERSION, given)
+    if after.tags != before.tags:
+        store_tags(connection, position, after.tags, before.tags)
 
 
 def _store_tasks(connection: Connection, before: Mapping[str, Task], tasks: Sequence[Task]) -> None:
@@ -220,6 +224,7 @@ def _store_events(connection: Connection, ids: FreshIds, decided: Change) -> Non
             "release_id": repeat(decided.release.kf_id),
             "task_service_id": [draft.service_id for draft in drafts],
             "task_id": [draft.task_id for draft in drafts],
+            "actor": repeat(decided.actor),
         }
         execute_many(connection, _INSERT_EVENT, rows)
 

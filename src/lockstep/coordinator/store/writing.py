@@ -14,6 +14,7 @@ from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import changed_since, check_links, check_note
 from lockstep.coordinator.store.reading import one_event, one_note
 from lockstep.coordinator.store.tables import event, events_of, release, release_note, task, task_service
+from lockstep.coordinator.store.turns import Turn, take_turns
 from lockstep.protocol.ids import Prefix
 
 _STUDIES_OF: Final = select(release.c.studies).where(release.c.kf_id == bindparam("kf_id"))
@@ -74,6 +75,7 @@ def add_event(connection: Connection, ids: FreshIds, new: NewEvent, now: datetim
         release_known=connection.execute(_STUDIES_OF, {"kf_id": new.release_id}).one_or_none() is not None,
         service_known=connection.execute(_SERVICE, {"kf_id": new.task_service_id}).one_or_none() is not None,
     )
+    take_turns(connection, Turn.EVENTS)
     kf_id = ids.kf_id(Prefix.EVENT)
     row_values = {
         "kf_id": kf_id,
@@ -84,6 +86,7 @@ def add_event(connection: Connection, ids: FreshIds, new: NewEvent, now: datetim
         "release_id": linked.release_id,
         "task_service_id": linked.task_service_id,
         "task_id": linked.task_id,
+        "actor": linked.actor,
     }
     connection.execute(insert(event), row_values)
     add_to_tallies(connection, Counter([events_of(linked.event_type)]))

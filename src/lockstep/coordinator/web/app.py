@@ -8,23 +8,38 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep import __version__
 from lockstep.coordinator.web import errors, operations
 from lockstep.coordinator.web.callers import RecognizeCallers
 from lockstep.coordinator.web.dashboard import dashboard
 from lockstep.coordinator.web.desk import Desk
+from lockstep.coordinator.web.every_request import REQUEST_ID, EveryRequest
 from lockstep.coordinator.web.graphql import endpoint
 from lockstep.coordinator.web.origins import SameOriginWrites
-from lockstep.coordinator.web.rest import events, releases, root, stream, studies, task_services, tasks, webhooks
+from lockstep.coordinator.web.rate_limit import RateLimit
+from lockstep.coordinator.web.rest import (
+    events,
+    older,
+    probes,
+    public,
+    release_notes,
+    releases,
+    root,
+    stream,
+    studies,
+    task_services,
+    tasks,
+    webhooks,
+)
+
+_COLLECTIONS: Final = (releases, stream, tasks, task_services, release_notes, studies, events, webhooks, older)
 
 OPERATIONS: Final = tuple(
-    chain.from_iterable(
-        module.OPERATIONS
-        for module in (root, releases, stream, tasks, task_services, studies, events, webhooks)
-    )
+    chain.from_iterable(module.OPERATIONS for module in (public, root, probes, *_COLLECTIONS))
 )
-"""Every operation of the REST face."""
+"""Every operation of the REST face. What is public comes first: its addresses look like those of single releases."""
 
 _DESCRIPTION: Final = (
     "Brings the services of a scientific data commons in step: every release is staged, reviewed and published "
@@ -32,14 +47,28 @@ _DESCRIPTION: Final = (
 )
 
 
-def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
+_PREFLIGHT_S: Final = 3600
+"""How long a browser remembers what a page of another origin may do; a dashboard asks every few seconds."""
+
+
+class Application(FastAPI):
+    """An application that lets every request pass through one middleware outside of what answers our own mistakes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        outermost: ASGIApp = self.state.outermost
+        await outermost(scope, receive, send)
+
+
+def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: float = 0) -> FastAPI:
     """Make the application.
 
     Args:
         desk: what it works with.
         cors_origins: origins whose web pages may use it, such as `https://portal.example.org`; `*` for all.
+        write_rate: requests per second in which one caller may change something; 0 for any number.
     """
-    app = FastAPI(
+    app = Application(
         title="Lockstep",
         version=__version__,
         description=_DESCRIPTION,
@@ -47,12 +76,18 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[*_middleware(cors_origins), Middleware(RecognizeCallers, recognition=desk.recognition)],
+        middleware=[
+            *_middleware(cors_origins),
+            Middleware(RecognizeCallers, recognition=desk.recognition),
+            Middleware(RateLimit, rate=write_rate, metrics=desk.metrics),
+        ],
     )
     app.state.desk = desk
+    app.state.outermost = EveryRequest(super(Application, app).__call__, desk.metrics)
     errors.install(app)
+    operations.add(app, public.OPERATIONS)
     dashboard.add(app, desk)
-    operations.add(app, OPERATIONS)
+    operations.add(app, OPERATIONS[len(public.OPERATIONS) :])
     endpoint.add(app)
     dashboard.add_last(app)
     app.openapi = partial(_document, app)  # type: ignore[method-assign] # FastAPI's own way to change the document
@@ -73,7 +108,17 @@ def _middleware(cors_origins: Collection[str]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=list(cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "X-CSRFToken"],
-        expose_headers=["Location"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Last-Event-ID",
+            "X-CSRFToken",
+        ],
+        expose_headers=["ETag", "Location", "Retry-After", REQUEST_ID],
+        allow_credentials="*" not in cors_origins,  # dashboards in the field ask with them
+        max_age=_PREFLIGHT_S,
     )
     return [cors, same_origin]

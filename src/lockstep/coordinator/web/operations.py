@@ -17,6 +17,7 @@ from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import Input
 from lockstep.coordinator.web.bodies import JSON, MEDIA_TYPES
 from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.conditional import IF_MATCH, IF_NONE_MATCH
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.rest.shapes import DetailShape, FieldErrorsShape
 
@@ -25,8 +26,11 @@ _SAID: Final[Mapping[int, str]] = {
     403: "The caller may not do this, or a web page of another origin may not.",
     404: "There is no such thing.",
     409: "It does not fit the state that things are in; nothing was changed.",
+    412: "It is no longer as the caller saw it (`If-Match`); nothing was changed.",
     413: "The body is too long.",
     415: "A body of this type is not read.",
+    422: "The `Idempotency-Key` was sent with another request before.",
+    429: "The caller has changed too much too quickly; `Retry-After` says when to ask again, in seconds.",
     503: "The database, or a service that was needed, did not answer; nothing was changed.",
 }
 
@@ -43,6 +47,8 @@ class Operation:
         also: refusals beyond those that every such operation has.
         body: what the body says, for operations that have one.
         answers: other answers of its own, as OpenAPI has them.
+        conditional: it shows one thing under a tag, or changes one that has a tag; see `web/conditional.py`.
+        headers: other headers that it reads, as OpenAPI has them.
     """
 
     method: str
@@ -54,15 +60,20 @@ class Operation:
     also: tuple[int, ...] = ()
     body: type[Input] | None = None
     answers: Mapping[int, Mapping[str, Any]] | None = None
+    conditional: bool = False
+    headers: tuple[Mapping[str, Any], ...] = ()
 
 
 def add(app: FastAPI, operations: Iterable[Operation]) -> None:
-    """Add the routes of some operations to an application, without what only the document needs: it takes long."""
+    """Add the routes of some operations to an application, without what only the document needs: it takes long.
+
+    What can be got can be asked for without its body, by HEAD; the server leaves the body out.
+    """
     for operation in operations:
         app.add_api_route(
             operation.path,
             operation.call,
-            methods=[operation.method],
+            methods=["GET", "HEAD"] if operation.method == "GET" else [operation.method],
             response_model=None,
             dependencies=[] if operation.act is None else [Depends(_gate(operation.act))],
         )
@@ -94,7 +105,7 @@ def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
             response_class=Response if operation.shape is None else JSONResponse,
             responses=_responses(operation),
             operation_id=operation.call.__name__,
-            openapi_extra=_request_body(operation.body) if operation.body else None,
+            openapi_extra=_extra(operation),
         )
     spec = app.openapi()
     for path in spec["paths"].values():
@@ -107,11 +118,17 @@ def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     refusals = {400, 503, *operation.also}
+    responses: dict[int | str, dict[str, Any]] = {operation.status: {"description": "Done."}}
+    if operation.conditional and operation.method == "GET":
+        responses[304] = {"description": "The caller has it already (`If-None-Match`)."}
+    elif operation.conditional:
+        refusals.add(412)
     if operation.method != "GET" or operation.act not in {None, Act.SEE_PUBLISHED}:
         refusals.add(403)
+    if operation.method != "GET":
+        refusals.add(429)
     if operation.body is not None:
         refusals |= {413, 415}
-    responses: dict[int | str, dict[str, Any]] = {operation.status: {"description": "Done."}}
     if operation.shape is not None:
         responses[operation.status] = {"model": operation.shape, "description": "Done."}
     for status in sorted(refusals):
@@ -120,6 +137,15 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     for status, answer in (operation.answers or {}).items():
         responses[status] = {**responses.get(status, {}), **answer}
     return responses
+
+
+def _extra(operation: Operation) -> dict[str, Any]:
+    """Return what FastAPI cannot find in the handler: the body that it reads itself, and the headers."""
+    body = _request_body(operation.body) if operation.body else {}
+    headers = list(operation.headers)
+    if operation.conditional:
+        headers.append(IF_NONE_MATCH if operation.method == "GET" else IF_MATCH)
+    return {**body, "parameters": headers} if headers else body
 
 
 def _request_body(model: type[Input]) -> dict[str, Any]:

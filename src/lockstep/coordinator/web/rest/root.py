@@ -1,12 +1,13 @@
 """`/` and `/status`: where the collections are, and whether all is well."""
 
+from dataclasses import asdict
 from typing import Final
 
 from fastapi import Request
 from starlette.responses import Response
 
 from lockstep import __version__
-from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.services.health import examine
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.operations import Operation
@@ -20,14 +21,12 @@ async def list_collections(request: Request) -> Response:
 
 
 async def show_status(request: Request) -> Response:
-    """Tell who answers here, and whether the database does."""
+    """Tell who answers here, and whether the database, the queue and the worker are well."""
     desk = desk_of(request)
-    code, message = 200, "Ready."
-    try:
-        await desk.store.check()
-    except Unavailable as error:
-        code, message = 503, str(error)
-    status = {"name": "Lockstep", "version": __version__, "commit": desk.commit, "code": code, "message": message}
+    found = await examine(desk.store, desk.commands.clock, desk.pulse)
+    code = 200 if found.well else 503
+    status = {"name": "Lockstep", "version": __version__, "commit": desk.commit, "code": code}
+    status |= {"message": found.sentence or "Ready.", **asdict(found)}
     return JsonAnswer(status, code)
 
 
@@ -39,6 +38,6 @@ OPERATIONS: Final = (
         act=None,
         call=show_status,
         shape=StatusShape,
-        answers={503: {"model": StatusShape, "description": "The database does not answer."}},
+        answers={503: {"model": StatusShape, "description": "Something is not well."}},
     ),
 )

@@ -128,6 +128,21 @@ class StudyShape(TypedDict):
     created_at: _Time | None
 
 
+class CurrentShape(TypedDict):
+    """A published release, as the public sees it."""
+
+    kf_id: _ReleaseId
+    name: str
+    description: str
+    version: _Version
+    is_major: bool
+    published_at: Annotated[_Time, Field(description="When the last of its services had published.")]
+    studies: list[_StudyId]
+    tags: list[str]
+    notes: list[NoteShape]
+    release: _Link
+
+
 class EventShape(TypedDict):
     """Something that happened."""
 
@@ -138,6 +153,7 @@ class EventShape(TypedDict):
     task_service: _Link | None
     task: _Link | None
     created_at: _Time
+    actor: Annotated[str, Field(description="Whose doing it was; `lockstep` for the coordinator's own.")]
 
 
 class SyncShape(TypedDict):
@@ -165,10 +181,65 @@ class StatusShape(TypedDict):
     commit: Annotated[str, Field(description="The deployed commit; empty when nobody said.")]
     code: int
     message: str
+    database: Annotated[str, Field(description="`ok`, or what is wrong with it.")]
+    queue: Annotated[str, Field(description="`ok`, or how long a release has been due that nobody looked at.")]
+    worker: Annotated[str, Field(description="`ok`, or for how long the worker has not looked for work.")]
+
+
+class CheckedShape(TypedDict):
+    """What a check was begun for."""
+
+    status: Annotated[str, Field(json_schema_extra={"const": "ok"})]
+    message: str
+
+
+class HealthCheckedShape(TypedDict):
+    """The health of every service was looked at."""
+
+    status: Annotated[str, Field(json_schema_extra={"const": "ok"})]
+
+
+class OlderServiceShape(TypedDict):
+    """A task service, as the first description of the API has it."""
+
+    kf_id: _ServiceId
+    name: str
+    url: _Link
+    health_status: Annotated[str, Field(json_schema_extra={"enum": ["good", "down"]})]
+    date_submitted: _Time
+
+
+class _EnvelopeStatusShape(TypedDict):
+    code: int
+    message: str
+
+
+class OlderServicesShape(TypedDict):
+    """Task services in the envelope of the first description of the API."""
+
+    _links: Annotated[dict[str, str], Field(description="The address of this answer, and of the next page.")]
+    _status: _EnvelopeStatusShape
+    results: list[OlderServiceShape]
+
+
+class OlderOneShape(TypedDict):
+    """A task service in the envelope of the first description of the API."""
+
+    _links: Annotated[dict[str, str], Field(description="The address of this answer.")]
+    _status: _EnvelopeStatusShape
+    results: OlderServiceShape
 
 
 RootShape = TypedDict(
-    "RootShape", {"tasks": _Link, "task-services": _Link, "releases": _Link, "events": _Link, "studies": _Link}
+    "RootShape",
+    {
+        "tasks": _Link,
+        "task-services": _Link,
+        "releases": _Link,
+        "release-notes": _Link,
+        "events": _Link,
+        "studies": _Link,
+    },
 )
 """Where the collections are."""
 
@@ -230,6 +301,34 @@ def note_shape(note: ReleaseNote, base: str) -> NoteShape:
     }
 
 
+def current_shape(view: ReleaseView, base: str) -> CurrentShape:
+    """Return a published release as the public sees it."""
+    release = view.release
+    return {
+        "kf_id": release.kf_id,
+        "name": release.name,
+        "description": release.description,
+        "version": str(release.version),
+        "is_major": release.is_major,
+        "published_at": time(release.published_at or release.step_since),
+        "studies": list(release.studies),
+        "tags": list(release.tags),
+        "notes": [note_shape(note, base) for note in view.notes],
+        "release": f"{base}/releases/{release.kf_id}",
+    }
+
+
+def older_service_shape(service: TaskService) -> OlderServiceShape:
+    """Return a task service as the first description of the API has it."""
+    return {
+        "kf_id": service.kf_id,
+        "name": service.name,
+        "url": service.url,
+        "health_status": "good" if service.health_status == "ok" else "down",
+        "date_submitted": time(service.created_at),
+    }
+
+
 def service_shape(service: TaskService, base: str) -> ServiceShape:  # noqa: ARG001 - one signature for every shape
     """Return a task service as it is shown."""
     return {
@@ -269,6 +368,7 @@ def event_shape(event: Event, base: str) -> EventShape:
         "task_service": _link(base, "task-services", event.task_service_id),
         "task": _link(base, "tasks", event.task_id),
         "created_at": time(event.created_at),
+        "actor": event.actor,
     }
 
 

@@ -1,45 +1,64 @@
-"""`/task-services`: register, list, show, edit, delete."""
+"""`/task-services`: register, list, show, edit, delete, and look at their health."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Query, Request
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 from starlette.responses import Response
 
-from lockstep.coordinator.core.records import ServiceFilter
+from lockstep.coordinator.core.records import SERVICE_ORDERS, ServiceFilter, TaskService
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.bodies import read
 from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.conditional import check_seen, expects, one
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.operations import Operation
-from lockstep.coordinator.web.rest.pages import PageQuery, ServicePage, page_answer
-from lockstep.coordinator.web.rest.shapes import ServiceShape, service_shape
-
-_WORDS: Final = {"": None, "true": True, "True": True, "false": False, "False": False}
-
-
-def _enabled(word: object) -> bool | None:
-    if isinstance(word, str) and word in _WORDS:
-        return _WORDS[word]
-    raise ValueError("This is neither true nor false.")
+from lockstep.coordinator.web.rest.pages import (
+    ORDERING,
+    After,
+    Before,
+    Flag,
+    PageQuery,
+    ServicePage,
+    Words,
+    orders,
+    page_answer,
+)
+from lockstep.coordinator.web.rest.shapes import HealthCheckedShape, ServiceShape, service_shape
 
 
 class ServiceQuery(PageQuery):
     """Which task services."""
 
-    enabled: Annotated[
-        bool | None,
-        BeforeValidator(_enabled),
-        WithJsonSchema({"type": "string", "enum": list(_WORDS)}),
-        Field(description="Only services that take part in new releases, or only those that do not."),
-    ] = None
+    enabled: Annotated[Flag, Field(description="Only those that take part in new releases, or only others.")] = None
+    author: Annotated[Words, Field(description="Only services of this author.")] = ""
+    name: Annotated[Words, Field(description="Only services of this name.")] = ""
+    search: Annotated[Words, Field(description="Only services whose name contains this, in any case of letters.")] = ""
+    url: Annotated[Words, Field(description="Only services at this address.")] = ""
+    health_status: Annotated[Literal["", "ok", "down"], Field(description="Only services in this health.")] = ""
+    created_before: Before = None
+    created_after: After = None
+    ordering: Annotated[str, orders(SERVICE_ORDERS), ORDERING] = ""
+
+    def which(self) -> ServiceFilter:
+        """Return the filter as the store knows it."""
+        return ServiceFilter(
+            enabled=self.enabled,
+            author=self.author or None,
+            name=self.name or None,
+            name_contains=self.search or None,
+            url=self.url or None,
+            healthy=self.health_status == "ok" if self.health_status else None,
+            created_before=self.created_before,
+            created_after=self.created_after,
+        )
 
 
 async def list_task_services(request: Request, query: Annotated[ServiceQuery, Query()]) -> Response:
     """List task services, newest created first."""
-    page = await desk_of(request).store.services(query.page_of(), ServiceFilter(query.enabled))
+    page = await desk_of(request).store.services(query.page_of(), query.which())
     return page_answer(request, query, page, service_shape)
 
 
@@ -53,31 +72,49 @@ async def register_task_service(request: Request) -> Response:
 
 async def show_task_service(request: Request, service_id: str) -> Response:
     """Show a task service."""
-    return JsonAnswer(service_shape(await desk_of(request).store.service(service_id), base_url(request)))
+    return _shown(request, await desk_of(request).store.service(service_id))
 
 
 async def edit_task_service(request: Request, service_id: str) -> Response:
     """Change the given fields of a task service; if `url` is among them, its `/status` must answer."""
-    edit = await read(request, ServiceEdit)
-    base = base_url(request)
-    return JsonAnswer(
-        service_shape(await desk_of(request).commands.edit_service(service_id, edit, caller_of(request)), base)
-    )
+    return await _edit(request, service_id, await read(request, ServiceEdit))
 
 
 async def replace_task_service(request: Request, service_id: str) -> Response:
     """Set every field of a task service anew, those that are not given to what a new one has."""
-    edit = await read(request, ServiceInput)
-    base = base_url(request)
-    return JsonAnswer(
-        service_shape(await desk_of(request).commands.edit_service(service_id, edit, caller_of(request)), base)
-    )
+    return await _edit(request, service_id, await read(request, ServiceInput))
 
 
 async def delete_task_service(request: Request, service_id: str) -> Response:
     """Take a task service off the list and out of new releases. Its tasks in old ones stay."""
-    await desk_of(request).commands.delete_service(service_id, caller_of(request))
+    seen = await _seen(request, service_id)
+    await desk_of(request).commands.delete_service(service_id, caller_of(request), seen)
     return Response(status_code=204)
+
+
+async def check_task_services(request: Request) -> Response:
+    """Look at the `/status` of every task service now, disabled ones too."""
+    await desk_of(request).commands.check_health(caller_of(request))
+    return JsonAnswer({"status": "ok"})
+
+
+async def _edit(request: Request, service_id: str, edit: ServiceEdit | ServiceInput) -> Response:
+    base_url(request)
+    seen = await _seen(request, service_id)
+    return _shown(request, await desk_of(request).commands.edit_service(service_id, edit, caller_of(request), seen))
+
+
+async def _seen(request: Request, service_id: str) -> TaskService | None:
+    """Return what the caller has seen, if it asks that only this be changed; None if it does not ask."""
+    if not expects(request):
+        return None
+    service = await desk_of(request).store.service(service_id)
+    check_seen(request, service_shape(service, base_url(request)))
+    return service
+
+
+def _shown(request: Request, service: TaskService) -> Response:
+    return one(request, service_shape(service, base_url(request)))
 
 
 _ALL: Final = "/task-services"
@@ -94,7 +131,22 @@ OPERATIONS: Final = (
         shape=ServiceShape,
         body=ServiceInput,
     ),
-    Operation(method="GET", path=_ONE, act=Act.SEE_SERVICES, call=show_task_service, shape=ServiceShape, also=(404,)),
+    Operation(
+        method="POST",
+        path=f"{_ALL}/health_checks",
+        act=Act.CHECK,
+        call=check_task_services,
+        shape=HealthCheckedShape,
+    ),
+    Operation(
+        method="GET",
+        path=_ONE,
+        act=Act.SEE_SERVICES,
+        call=show_task_service,
+        shape=ServiceShape,
+        also=(404,),
+        conditional=True,
+    ),
     Operation(
         method="PUT",
         path=_ONE,
@@ -103,6 +155,7 @@ OPERATIONS: Final = (
         shape=ServiceShape,
         also=(404,),
         body=ServiceInput,
+        conditional=True,
     ),
     Operation(
         method="PATCH",
@@ -112,6 +165,15 @@ OPERATIONS: Final = (
         shape=ServiceShape,
         also=(404,),
         body=ServiceEdit,
+        conditional=True,
     ),
-    Operation(method="DELETE", path=_ONE, act=Act.EDIT_SERVICE, call=delete_task_service, status=204, also=(404,)),
+    Operation(
+        method="DELETE",
+        path=_ONE,
+        act=Act.EDIT_SERVICE,
+        call=delete_task_service,
+        status=204,
+        also=(404,),
+        conditional=True,
+    ),
 )
