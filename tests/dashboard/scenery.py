@@ -206,6 +206,9 @@ async def _happen(c: Coordinator, reports: SqliteReports) -> dict[str, str]:
         past.at,
     )
     shown["staged"] = staged
+    shown["note"] = (await c.store.release(staged)).notes[0].kf_id
+    shown["study"] = FIVE[2]
+    shown["service"] = (await c.store.release(staged)).tasks[2].service_id
 
     past = Past(c.store, ago=timedelta(minutes=26))
     running = await past.create(
