@@ -7,6 +7,7 @@ none, is for the scenes to judge. An `Exchange` keeps both sides as they were, s
 import asyncio
 import io
 import json
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -99,6 +100,14 @@ class Exchange:
         return f"HTTP {self.status}{' ' + text if text else ', without a body'} after {1000 * self.elapsed_s:.0f} ms"
 
 
+def _cause(error: Exception) -> str:
+    """Return why there was no answer, in the operating system's words where it has some."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(inner, OSError) and inner.errno:
+        return (os.strerror(inner.errno) if inner.errno > 0 else str(inner.strerror)).lower()
+    return " ".join(str(inner).split())[:_SHOWN_CHARS] or type(error).__name__
+
+
 def shown(body: bytes) -> str:
     """Return a body on one line, and not too long."""
     text = " ".join(body[: 4 * _SHOWN_CHARS].decode("utf-8", "backslashreplace").split())
@@ -161,8 +170,7 @@ class Speaker:
             trouble = f"none within {self._timeout_s:g} s"
             return Exchange(asked, elapsed_s=time.monotonic() - begun, trouble=trouble, ran_out=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            trouble = " ".join(str(error).split())[:_SHOWN_CHARS] or type(error).__name__
-            return Exchange(asked, elapsed_s=time.monotonic() - begun, trouble=trouble)
+            return Exchange(asked, elapsed_s=time.monotonic() - begun, trouble=_cause(error))
 
     async def send_and_hang_up(self, path: str, body: bytes, headers: Mapping[str, str]) -> Exchange:
         """Send a `POST` and close the connection before its answer can be read, as a network that breaks would."""

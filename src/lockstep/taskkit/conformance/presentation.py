@@ -14,6 +14,7 @@ from lockstep.taskkit.conformance.findings import Report, Tally, Verdict
 
 _BADGE: Final = "https://img.shields.io/badge/lockstep_check-{text}-{colour}"
 _COLOURS: Final = {-1: "red", 0: "yellow", 1: "yellowgreen", 2: "green", 3: "brightgreen"}
+_MOST_NAMES: Final = 10
 MARKS: Final = {Force.MUST: "✗ MUST", Force.SHOULD: "! SHOULD"}
 """How the first line of a finding begins."""
 
@@ -56,11 +57,10 @@ def junit(report: Report, wanted: int) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return a badge, with the level and what it means, as one line of Markdown."""
+    """Return a badge with the level as one line of Markdown; what the level means is its alternative text."""
     level = report.level
-    words = f"level {level}: {LEVELS[level]}" if level >= 0 else "no level"
-    picture = _BADGE.format(text=words.replace(" ", "_").replace("-", "--"), colour=_COLOURS[level])
-    return f"![lockstep check, {words}]({picture})"
+    text, meaning = (f"level_{level}", f"level {level}: {LEVELS[level]}") if level >= 0 else ("no_level", "no level")
+    return f"![lockstep check, {meaning}]({_BADGE.format(text=text, colour=_COLOURS[level])})"
 
 
 def _lines(report: Report, wanted: int) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _not_checked(report: Report) -> Iterator[str]:
         if tally.verdict is Verdict.OPEN:
             reasons.setdefault(tally.reason, []).append(name)
     for reason, names in reasons.items():
-        shown = ", ".join(names) if len(names) < len(report.tallies) - 1 else "everything else"
+        shown = ", ".join(names) if len(names) <= _MOST_NAMES else "everything else"
         yield f"Not checked, since {reason}: {shown}."
     if reasons:
         yield ""
