@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from lockstep.coordinator.bootstrap import CannotStart, Running, running, serve
+from lockstep.coordinator.bootstrap import Running, running, serve
+from lockstep.coordinator.listening import CannotStart
 from lockstep.coordinator.settings import Settings, read_settings
 from tests.conftest import Serve
 from tests.faces import status_app

@@ -21,7 +21,8 @@ from lockstep.cli.hosting import address_of, hosting, run
 from lockstep.cli.premises import HOST, Premises
 from lockstep.cli.story import Cast, Place, tell
 from lockstep.cli.tables import is_terminal, print_facts
-from lockstep.coordinator.bootstrap import CannotStart, running
+from lockstep.coordinator.bootstrap import running
+from lockstep.coordinator.listening import CannotStart
 from lockstep.coordinator.logs import set_up_logs
 from lockstep.coordinator.settings import Settings, WrongSetting, read_settings
 from lockstep.dataservice.catalogue import AS_OF

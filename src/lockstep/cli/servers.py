@@ -1,5 +1,6 @@
 """`lockstep demo`, `serve` and `migrate`: the commands that bring a coordinator into being."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,7 +78,8 @@ def run_serve(
     """
     settings = _settings(host=host, port=port, database_url=database, dataservice_url=dataservice)
 
-    from lockstep.coordinator.bootstrap import CannotStart, Running, run, serve
+    from lockstep.coordinator.bootstrap import Running, run, serve
+    from lockstep.coordinator.listening import CannotStart
     from lockstep.coordinator.logs import set_up_logs
 
     def ready(coordinator: Running) -> None:
@@ -90,25 +92,53 @@ def run_serve(
         raise Refused(str(error)) from None
 
 
-@app.command("migrate", epilog=example("lockstep migrate --database sqlite:////var/lib/lockstep/lockstep.db"))
+@app.command(
+    "worker",
+    epilog=example(
+        "LOCKSTEP_DATABASE_URL=postgresql://lockstep@db/lockstep LOCKSTEP_REDIS_URL=redis://queue:6379 lockstep worker"
+    ),
+)
+def run_worker(database: Database = None) -> None:
+    """Run a task worker beside `lockstep serve`, until Ctrl-C.
+
+    Any number of them share the releases of one Postgres database; when one dies, another goes on with what it did.
+    Wake-ups come through LOCKSTEP_REDIS_URL; without it a worker finds its work within five seconds.
+    """
+    settings = _settings(database_url=database)
+
+    from lockstep.coordinator.bootstrap import run, work
+    from lockstep.coordinator.listening import CannotStart
+    from lockstep.coordinator.logs import set_up_logs
+
+    set_up_logs()
+    try:
+        run(work(settings, lambda: print("A task worker is at work; Ctrl-C ends it.", flush=True)))
+    except CannotStart as error:
+        raise Refused(str(error)) from None
+
+
+@app.command("migrate", epilog=example("lockstep migrate --database postgresql://lockstep@db.example.org/lockstep"))
 def run_migrate(database: Database = None) -> None:
     """Bring the database to the schema of this version.
 
-    `lockstep serve` does it by itself; this is for those who want to do it before. No coordinator may be at work on the
-    database.
+    `lockstep serve` and `lockstep worker` do it by themselves; this is for those who want to do it before. On Postgres
+    it may run in several places at once, and while coordinators are at work; a SQLite file must be in use by nobody.
     """
     url = _settings(database_url=database).database_url
 
     from lockstep.coordinator.core.errors import Unavailable
     from lockstep.coordinator.store.alone import sqlite_alone
+    from lockstep.coordinator.store.database import postgres_url
     from lockstep.coordinator.store.migrating import migrate, sqlite_file
 
     try:
-        with sqlite_alone(sqlite_file(url)):
+        shared = postgres_url(url)
+        with nullcontext() if shared else sqlite_alone(sqlite_file(url)):
             migrate(url)
     except Unavailable as error:
         raise Refused(str(error)) from None
-    print(f"The database {url} has the schema of this version.")
+    shown = shared.render_as_string(hide_password=True) if shared else url
+    print(f"The database {shown} has the schema of this version.")
 
 
 def _settings(**chosen: str | int | None) -> "Settings":

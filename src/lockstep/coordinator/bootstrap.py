@@ -6,10 +6,12 @@ with its several servers, and the tests start the same thing. What cannot start 
 
 The end comes in an order: no new requests, event streams ended, requests answered, the engine stopped (what it had
 on the way is in doubt in the rows, and is asked about after the next start), and last the database.
+
+On SQLite one process does everything. On Postgres there may be many: each does everything, or, where a queue on Redis
+is configured, `serve` answers requests and `working`, behind `lockstep worker`, does the work.
 """
 
 import asyncio
-import errno
 import gc
 import os
 import secrets
@@ -17,17 +19,17 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.util import find_spec
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import structlog
-import uvicorn
-from fastapi import FastAPI
 
 from lockstep.coordinator.adapters.clock import SystemClock
 from lockstep.coordinator.adapters.data_service import HttpDataService
 from lockstep.coordinator.adapters.feed import LocalFeed
+from lockstep.coordinator.adapters.measured import MeasuredStore, MeasuredTaskServices
 from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.adapters.sns import SnsTopic
@@ -39,28 +41,35 @@ from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
-from lockstep.coordinator.ports import Carrier, Store
+from lockstep.coordinator.listening import CannotStart, listen, serving, url_of
+from lockstep.coordinator.metrics import Metrics
+from lockstep.coordinator.ports import Carrier, Clock, Doorbell, Peers, Store, TaskServices
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
 from lockstep.coordinator.store.alone import sqlite_alone
+from lockstep.coordinator.store.database import postgres_url
+from lockstep.coordinator.store.migrating import sqlite_file
 from lockstep.coordinator.store.opening import open_store
-from lockstep.coordinator.store.sqlite import sqlite_path
 from lockstep.coordinator.web.app import make_app
 from lockstep.coordinator.web.desk import Desk
+
+if TYPE_CHECKING:
+    from lockstep.coordinator.adapters.postgres_feed import PostgresFeed
+    from lockstep.coordinator.adapters.queue import QueueBell
 
 log = structlog.get_logger("lockstep.coordinator")
 
 T = TypeVar("T")
 
-GRACE_S: Final = 2
-"""How long requests that are being answered may take when the coordinator stops, in seconds."""
+Job = Coroutine[Any, Any, None]
+"""Something that goes on until it is cancelled."""
 
-_BACKLOG: Final = 2048
+ENGINE_GRACE_S: Final = 1.0
+"""How long `serve` lets the work at hand finish when it ends; what is not done then is left to others."""
 
-
-class CannotStart(Exception):
-    """The coordinator cannot start; the text is one line that says why, and what to do."""
+WORKER_GRACE_S: Final = 6.0
+"""The same for a worker, which has nothing else to do; its orchestrator waits ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,51 @@ class Running:
 
     url: str
     desk: Desk
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every process of a coordinator stands on.
+
+    Attributes:
+        name: the process, unlike every other one that ever ran.
+        peers: the other engines on the same database; None where this process has the database to itself.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    store: Store
+    feed: "LocalFeed | PostgresFeed"
+    task_services: TaskServices
+    prober: HttpProber
+    name: str
+    peers: Peers | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def alone(self) -> bool:
+        return self.peers is None
+
+    @property
+    def study_source(self) -> HttpDataService | None:
+        settings = self.settings
+        return HttpDataService(settings.dataservice_url, settings.request_timeout) if settings.dataservice_url else None
+
+    def engine(self, grace_s: float) -> Engine:
+        source = self.study_source
+        world = World(
+            store=self.store,
+            task_services=self.task_services,
+            announcer=self.feed,
+            clock=self.clock,
+            policy=self.settings.policy,
+            worker=Worker(self.name, alone=self.alone),
+            study_url=source.study_url if source else "/studies/{}".format,
+        )
+        return Engine(world, self.peers, 0 if self.alone else grace_s)
+
+    def commands(self, doorbell: Doorbell) -> Commands:
+        return Commands(self.store, doorbell, self.feed, self.clock, self.prober, self.study_source)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -86,13 +140,24 @@ async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
     Raises:
         CannotStart: it cannot; the text says why.
     """
-    stop = asyncio.Event()
-    for wish in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(wish, stop.set)
+    stop = _wish_to_end()
     async with running(settings) as coordinator:
         # What is loaded by now stays; looking through it for garbage would hold up every answer for 60 ms at times.
         gc.freeze()
         ready(coordinator)
+        await stop.wait()
+
+
+async def work(settings: Settings, ready: Callable[[], None]) -> None:
+    """Run a task worker until the process is asked to end (SIGINT or SIGTERM); `ready` is called once it works.
+
+    Raises:
+        CannotStart: it cannot; the text says why.
+    """
+    stop = _wish_to_end()
+    async with working(settings):
+        gc.freeze()
+        ready()
         await stop.wait()
 
 
@@ -104,68 +169,130 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         CannotStart: it cannot; the text says why.
     """
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = await _open(stack, settings.database_url)
-        feed = LocalFeed()
-        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        study_source = _data_service(settings)
-        engine = Engine(
-            World(
-                store=store,
-                task_services=await stack.enter_async_context(HttpTaskServices(settings.request_timeout)),
-                announcer=feed,
-                clock=SystemClock(),
-                policy=settings.policy,
-                worker=Worker(name, alone=True),
-                study_url=study_source.study_url if study_source else "/studies/{}".format,
-            )
-        )
-        prober = await stack.enter_async_context(HttpProber(settings.request_timeout))
-        commands = Commands(store, engine, feed, SystemClock(), prober, study_source)
+        listener = stack.enter_context(listen(settings.host, settings.port))
+        ground = await _ground(stack, settings)
+        if settings.redis_url:
+            bell = _queue_bell(settings)
+            commands, jobs = ground.commands(bell), [bell.run()]
+        else:
+            engine = ground.engine(ENGINE_GRACE_S)
+            commands, jobs = ground.commands(engine), await _jobs(stack, ground, engine)
         desk = Desk(
             commands,
-            store,
-            feed,
+            ground.store,
+            ground.feed,
             commit=settings.commit,
             environment=settings.environment,
+            metrics=ground.metrics,
+            metrics_token=settings.metrics_token,
             reports=await _reports(stack, settings),
         )
-        app = make_app(desk, cors_origins=settings.cors_origins)
-        courier = await _courier(stack, settings, store, name)
+        app = make_app(desk, cors_origins=settings.cors_origins, write_rate=settings.write_rate)
         _warn(settings)
-        async with asyncio.TaskGroup() as group:
-            works = [
-                group.create_task(engine.run()),
-                group.create_task(courier.run(feed)),
-                group.create_task(_check_health(commands, settings.health_interval)),
-            ]
-            async with _serving(app, desk.closing, listener, group):
-                yield Running(_url(settings.host, listener), desk)
-            for work in works:
-                work.cancel()
+        async with _at_work(*_speaking(ground.feed)), _at_work(*jobs), serving(app, desk.closing, listener):
+            yield Running(url_of(settings.host, listener), desk)
 
 
-async def _open(stack: AsyncExitStack, database_url: str) -> Store:
-    path = sqlite_path(database_url)
-    if path is None:
-        raise CannotStart(f"{PREFIX}DATABASE_URL is not the URL of a SQLite file; sqlite:///lockstep.db would be one.")
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[None]:
+    """Work on releases for as long as the context is open, for coordinators that only answer requests.
+
+    Raises:
+        CannotStart: it cannot; the text says why.
+    """
+    if postgres_url(settings.database_url) is None:
+        raise CannotStart(
+            f"A worker of its own needs a database that several processes can share: set {PREFIX}DATABASE_URL to "
+            "postgresql://user:password@host/lockstep. On SQLite `lockstep serve` does the work itself."
+        )
+    async with AsyncExitStack() as stack:
+        ground = await _ground(stack, settings)
+        engine = ground.engine(WORKER_GRACE_S)
+        jobs = await _jobs(stack, ground, engine)
+        if settings.redis_url:
+            jobs.append(_consumed(settings, engine))
+        async with _at_work(*_speaking(ground.feed)), _at_work(*jobs):
+            yield
+
+
+async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
+    metrics = Metrics(settings.commit)
+    store, feed = await _remembering(stack, settings)
+    task_services = await stack.enter_async_context(HttpTaskServices(settings.request_timeout))
+    return _Ground(
+        settings,
+        metrics,
+        cast("Store", MeasuredStore(store, metrics)),
+        feed,
+        MeasuredTaskServices(task_services, metrics),
+        await stack.enter_async_context(HttpProber(settings.request_timeout)),
+        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        peers=None if isinstance(feed, LocalFeed) else feed,
+    )
+
+
+async def _remembering(stack: AsyncExitStack, settings: Settings) -> "tuple[Store, LocalFeed | PostgresFeed]":
+    """Open the database, and the feed by which the processes that share it hear of each other."""
+    shared = postgres_url(settings.database_url) is not None
+    if settings.redis_url and not shared:
+        raise CannotStart(f"{PREFIX}REDIS_URL is set, which needs a Postgres database: see {PREFIX}DATABASE_URL.")
+    if shared:
+        _needs("asyncpg", "postgres", "DATABASE_URL")
     try:
-        stack.enter_context(sqlite_alone(path))
-        return await stack.enter_async_context(open_store(database_url))
+        if not shared:
+            stack.enter_context(sqlite_alone(sqlite_file(settings.database_url)))
+        store = await stack.enter_async_context(open_store(settings.database_url))
     except Unavailable as error:
         raise CannotStart(str(error)) from error
+    if not shared:
+        return store, LocalFeed()
+    from lockstep.coordinator.adapters.postgres_feed import PostgresFeed  # noqa: PLC0415 - only where it is used
+
+    return store, PostgresFeed(settings.database_url)
 
 
-async def _courier(stack: AsyncExitStack, settings: Settings, store: Store, name: str) -> Courier:
-    clock, arn = SystemClock(), settings.sns_topic_arn
-    if arn and find_spec("boto3") is None:
-        raise CannotStart(f"{PREFIX}SNS_TOPIC_ARN is set, which takes the extra `aws`: pip install 'lockstep[aws]'.")
+def _speaking(feed: "LocalFeed | PostgresFeed") -> list[Job]:
+    return [] if isinstance(feed, LocalFeed) else [feed.run()]
+
+
+async def _jobs(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> list[Job]:
+    """Return what a process that works has to do, beside answering requests."""
+    if not isinstance(ground.feed, LocalFeed):
+        ground.feed.on_nudge = engine.nudge
+        ground.feed.on_offer = engine.offered
+    courier = await _courier(stack, ground)
+    health = _check_health(ground, ground.commands(engine), ground.settings.health_interval)
+    return [engine.run(), courier.run(ground.feed), health]
+
+
+def _queue_bell(settings: Settings) -> "QueueBell":
+    _needs("saq", "redis", "REDIS_URL")
+    from lockstep.coordinator.adapters.queue import QueueBell  # noqa: PLC0415 - only where it is used
+
+    return QueueBell(settings.redis_url)
+
+
+async def _consumed(settings: Settings, engine: Engine) -> None:
+    _needs("saq", "redis", "REDIS_URL")
+    from lockstep.coordinator.adapters.queue import consume  # noqa: PLC0415 - only where it is used
+
+    await consume(settings.redis_url, engine.ring)
+
+
+def _needs(package: str, extra: str, setting: str) -> None:
+    if find_spec(package) is None:
+        raise CannotStart(f"{PREFIX}{setting} takes the extra `{extra}`: pip install 'lockstep[{extra}]'.")
+
+
+async def _courier(stack: AsyncExitStack, ground: _Ground) -> Courier:
+    settings, clock = ground.settings, ground.clock
     webhooks = await stack.enter_async_context(HttpWebhooks(clock, settings.request_timeout))
     carriers: dict[ReceiverKind, Carrier] = {ReceiverKind.WEBHOOK: webhooks}
-    if arn:
+    if arn := settings.sns_topic_arn:
+        _needs("boto3", "aws", "SNS_TOPIC_ARN")
         carriers[ReceiverKind.TOPIC] = SnsTopic(arn, settings.request_timeout, settings.sns_endpoint_url)
-    await store.outbox.set_topic(arn or None, clock.now())
-    return Courier(store.outbox, carriers, clock, name, alone=True)
+    await ground.store.outbox.set_topic(arn or None, clock.now())
+    return Courier(ground.store.outbox, carriers, clock, ground.name, alone=ground.alone)
 
 
 async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | None:
@@ -174,66 +301,35 @@ async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | N
     return ReportShelf(await stack.enter_async_context(HttpReports(settings.reports_url, settings.request_timeout)))
 
 
-def _data_service(settings: Settings) -> HttpDataService | None:
-    return HttpDataService(settings.dataservice_url, settings.request_timeout) if settings.dataservice_url else None
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port, before anything else is begun: a taken one is the most common reason not to start."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = min(found, key=lambda each: each[0] is not socket.AF_INET)
-        # Named as TCP, or asyncio leaves Nagle's delay on, and every answer takes 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    except OSError as error:
-        raise CannotStart(f"{PREFIX}HOST is {host!r}, which is no address of this machine: {error}.") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            reason = f"Port {port} of {host} is taken by another program: end that one, or set {PREFIX}PORT to another"
-        else:
-            reason = f"Port {port} of {host} cannot be served on ({error.strerror}): set {PREFIX}PORT or {PREFIX}HOST"
-        raise CannotStart(f"{reason} (0 takes any port that is free).") from error
-    return listener
-
-
-@asynccontextmanager
-async def _serving(
-    app: FastAPI, closing: asyncio.Event, listener: socket.socket, group: asyncio.TaskGroup
-) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    ticking = group.create_task(server.main_loop())
-    try:
-        yield
-    finally:
-        closing.set()
-        server.should_exit = True
-        await ticking
-        await server.shutdown(sockets=[listener])
-
-
-async def _check_health(commands: Commands, interval_s: float) -> None:
+async def _check_health(ground: _Ground, commands: Commands, interval_s: float) -> None:
+    """Look at every service once per interval, in one of all the processes that do this."""
+    period = timedelta(seconds=interval_s * 0.9)
     while True:
         await asyncio.sleep(interval_s)
         try:
-            await commands.check_health()
+            now = ground.clock.now()
+            if await ground.store.claim("health", now, now + period):
+                await commands.check_health()
         except Unavailable as error:
             log.warning("health_not_checked", reason=str(error))
 
 
-def _url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"
+@asynccontextmanager
+async def _at_work(*jobs: Job) -> AsyncIterator[None]:
+    """Do some jobs for as long as the context is open; then have them end, and wait until they have."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(job) for job in jobs]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+def _wish_to_end() -> asyncio.Event:
+    """Return what is set when the process is asked to end."""
+    stop = asyncio.Event()
+    for wish in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(wish, stop.set)
+    return stop
 
 
 def _warn(settings: Settings) -> None:

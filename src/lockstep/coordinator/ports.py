@@ -308,6 +308,13 @@ class Store(ReleaseStore, Batches, Protocol):
         """Return whom its events are announced to."""
         ...
 
+    async def claim(self, chore: str, now: datetime, until: datetime) -> bool:
+        """Claim a piece of periodic work if it is due, and put it off until some time for whoever else would do it.
+
+        Return whether it was due. What was never claimed is due.
+        """
+        ...
+
     async def create_release(self, new: NewRelease, now: datetime, key: RequestKey | None = None) -> ReleaseView:
         """Create a release, `waiting` and due to be looked at, with one task for every enabled service.
 

@@ -38,10 +38,18 @@ def _http_address(given: str) -> str:
     return given.rstrip("/")
 
 
-def _sqlite_file(given: str) -> str:
-    scheme, _, path = given.partition(":///")
-    if scheme != "sqlite" or path in {"", ":memory:"}:
-        raise ValueError("no SQLite file")
+def _database(given: str) -> str:
+    scheme, _, rest = given.partition("://")
+    sqlite = scheme == "sqlite" and rest.startswith("/") and rest not in {"/", "/:memory:"}
+    postgres = scheme in {"postgresql", "postgres"} and urlsplit(given).path.strip("/")
+    if not (sqlite or postgres):
+        raise ValueError("neither a SQLite file nor a Postgres database")
+    return f"postgresql://{rest}" if postgres else given
+
+
+def _redis(given: str) -> str:
+    if given and (urlsplit(given).scheme not in {"redis", "rediss"} or not urlsplit(given).hostname):
+        raise ValueError("no Redis")
     return given
 
 
@@ -92,11 +100,18 @@ class Settings(BaseSettings):
         ge=0,
         le=65_535,
     )
-    database_url: Annotated[str, AfterValidator(_sqlite_file)] = _setting(
+    database_url: Annotated[str, AfterValidator(_database)] = _setting(
         "sqlite:///lockstep.db",
         "Where everything is remembered. Default: a SQLite file in the working directory, which needs no server and "
-        "carries one process.",
-        "the URL of a SQLite file, such as sqlite:///lockstep.db or sqlite:////var/lib/lockstep/lockstep.db",
+        "carries one process; several processes, on several machines, share a Postgres database.",
+        "the URL of a SQLite file or a Postgres database, such as sqlite:////var/lib/lockstep/lockstep.db or "
+        "postgresql://lockstep:password@db.example.org/lockstep",
+    )
+    redis_url: Annotated[str, AfterValidator(_redis)] = _setting(
+        "",
+        "The Redis or Valkey that carries wake-ups from `lockstep serve` to `lockstep worker`. Default: none; `serve` "
+        "then does the work itself. It needs a Postgres database, and holds nothing that cannot be lost.",
+        "the URL of a Redis, such as redis://localhost:6379/0",
     )
     dataservice_url: Annotated[str, AfterValidator(_http_address)] = _setting(
         "",

@@ -38,6 +38,9 @@ class Engine:
         world: what it acts upon.
         peers: the other engines on the same database; None where there are none.
         grace_s: how long the work at hand may still take when it ends, before it is given back.
+
+    Attributes:
+        swept_at: when it last looked for what is due; None when it has not yet.
     """
 
     def __init__(self, world: World, peers: Peers | None = None, grace_s: float = 0) -> None:
@@ -48,6 +51,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self._next_look: datetime | None = None
+        self.swept_at: datetime | None = None
         self._running = False
 
     async def ring(self, release_id: str) -> None:
@@ -63,6 +67,11 @@ class Engine:
         """Have a release looked at again if it is being worked on here; another engine was told of a change to it."""
         if drive := self._drives.get(release_id):
             drive.wake()
+
+    def offered(self, release_id: str) -> None:
+        """Look at a release soon that another engine has given back; whoever is first has it."""
+        if self._running and release_id not in self._drives and len(self._drives) < MOST_DRIVES:
+            self._start(release_id)
 
     async def run(self) -> None:
         """Work until cancelled. Requests that are still on their way then are in doubt, as after a crash."""
@@ -101,7 +110,7 @@ class Engine:
             due = await store.due(self._world.clock.now(), MOST_DRIVES)
             for release_id in due:
                 await self._look_at(release_id)
-            now = self._world.clock.now()
+            now = self.swept_at = self._world.clock.now()
             self._next_look = now + BUSY_PAUSE if due else await store.next_look()
         except Unavailable as error:
             log.warning("store_unavailable", reason=str(error))

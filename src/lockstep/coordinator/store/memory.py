@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
-from lockstep.coordinator.core.model import Ahead, Change, EventDraft, EventType, Release, Snapshot, Task
+from lockstep.coordinator.core.model import Ahead, Change, EventType, Release, Snapshot, Task
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
@@ -85,6 +85,7 @@ class MemoryStore:
         self._deleted_services: dict[str, TaskService] = {}
         self._studies: dict[str, Study] = {}
         self._notes: dict[str, ReleaseNote] = {}
+        self._chores: dict[str, datetime] = {}
         self._made_by: dict[tuple[str, str], tuple[str, str]] = {}
         self._current: dict[str, str] = {}
         self._newest: dict[str, str] = {}
@@ -113,6 +114,13 @@ class MemoryStore:
         due = [(r.look_at, kf_id) for kf_id, r in self._releases.items() if r.look_at is not None and r.look_at <= now]
         due.sort(key=lambda entry: entry[0])
         return [kf_id for _, kf_id in due[:limit]]
+
+    async def claim(self, chore: str, now: datetime, until: datetime) -> bool:
+        """Claim a piece of periodic work if it is due."""
+        if (due_at := self._chores.get(chore)) is not None and due_at > now:
+            return False
+        self._chores[chore] = until
+        return True
 
     async def next_look(self) -> datetime | None:
         """Return the earliest `look_at` of all."""
@@ -234,6 +242,7 @@ class MemoryStore:
             new.release_id,
             new.task_service_id,
             new.task_id,
+            new.actor,
         )
         self._events[kf_id] = event
         if new.release_id is not None:
@@ -401,7 +410,7 @@ class MemoryStore:
 
     def _change(self, snapshot: Snapshot, decide: Callable[[Snapshot], tuple[Change, T]]) -> T:
         change, outcome = decide(snapshot)
-        events = self._new_events(change.release.kf_id, change.events, change.at)
+        events = self._new_events(change.release.kf_id, change)
         before, after = snapshot.release, change.release
         tasks = changed_tasks(snapshot, change)
         if after != before:
@@ -439,13 +448,12 @@ class MemoryStore:
         self._versions.add(version)
         self._highest_given = max(self._highest_given or version, version)
 
-    def _new_events(self, release_id: str, drafts: Iterable[EventDraft], at: datetime) -> dict[str, Event]:
+    def _new_events(self, release_id: str, change: Change) -> dict[str, Event]:
         events: dict[str, Event] = {}
-        for position, draft in enumerate(drafts, len(self._events) + 1):
+        for position, draft in enumerate(change.events, len(self._events) + 1):
             kf_id = self._fresh.free_kf_id(Prefix.EVENT, self._events, events)
-            events[kf_id] = Event(
-                position, kf_id, draft.event_type, draft.message, at, release_id, draft.service_id, draft.task_id
-            )
+            what, about = (draft.event_type, draft.message), (release_id, draft.service_id, draft.task_id)
+            events[kf_id] = Event(position, kf_id, *what, change.at, *about, change.actor)
         return events
 
     def _new_tasks(self, now: datetime) -> dict[str, Task]:

@@ -38,7 +38,17 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.core.versions import Numbers
 from lockstep.coordinator.ports import Outbox, People
-from lockstep.coordinator.store import catalogue, changing, creating, graph, part_lists, reading, release_lists, writing
+from lockstep.coordinator.store import (
+    catalogue,
+    changing,
+    chores,
+    creating,
+    graph,
+    part_lists,
+    reading,
+    release_lists,
+    writing,
+)
 from lockstep.coordinator.store.changing import Decide
 from lockstep.coordinator.store.database import Database
 from lockstep.coordinator.store.fresh import FreshIds, RandomBits
@@ -84,6 +94,10 @@ class SqlStore:
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the ids of releases whose `look_at` has come, the longest overdue first."""
         return await self._database.read(partial(reading.due, now=now, limit=limit))
+
+    async def claim(self, chore: str, now: datetime, until: datetime) -> bool:
+        """Claim a piece of periodic work if it is due."""
+        return await self._database.write(partial(chores.claim, name=chore, now=now, until=until))
 
     async def next_look(self) -> datetime | None:
         """Return the earliest `look_at` of all."""

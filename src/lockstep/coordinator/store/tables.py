@@ -34,7 +34,7 @@ from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
@@ -394,3 +394,10 @@ Index(
     postgresql_where=delivery.c.due_at.is_not(None),
 )
 Index(None, delivery.c.receiver_position, delivery.c.state, delivery.c.event_position)
+
+chore = Table(
+    "chore",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False),
+)
