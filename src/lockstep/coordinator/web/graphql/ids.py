@@ -24,7 +24,8 @@ def read_id(text: str) -> tuple[str, str] | None:
         type_name, colon, key = b64decode(text[:_LONGEST], validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return None
-    return (type_name, key) if colon and type_name and key else None
+    sound = colon and type_name and key.isprintable() and key and global_id(type_name, key) == text
+    return (type_name, key) if sound else None
 
 
 def cursor(place: int) -> str:
