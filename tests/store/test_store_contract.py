@@ -30,6 +30,7 @@ from lockstep.coordinator.core.model import (
 )
 from lockstep.coordinator.core.records import (
     EventFilter,
+    NewEvent,
     NewRelease,
     Page,
     PageOf,
@@ -695,6 +696,29 @@ class StoreContract:
         task_id = views[1].tasks[0].kf_id
         assert await listed(page, release_id=views[0].release.kf_id, task_id=task_id) == ([], 0)
         assert await listed(page, release_id=views[1].release.kf_id, event_type=EventType.INFO) == (everything[1:3], 2)
+
+    @with_store
+    async def test_every_event_has_its_actor(self, store: Store) -> None:
+        """The one who asked; the coordinator where nobody did; whoever wrote it down, of what happened elsewhere."""
+        await know(store, STUDIES[0])
+        release_id = (await store.create_release(NewRelease("x", STUDIES[:1]), NOW)).release.kf_id
+
+        def note(before: Snapshot, actor: str) -> tuple[Change, None]:
+            draft = Draft(before, NOW, actor)
+            draft.note("one")
+            return draft.change(), None
+
+        await store.change(release_id, lambda before: note(before, "alice"))
+        await tell(store, release_id, EventDraft(EventType.INFO, "two"))
+        await store.add_event(NewEvent(EventType.INFO, "three", release_id, actor="bob"), NOW)
+        events = await store.events_after(release_id, 0, 10)
+        assert [(event.message, event.actor) for event in events] == [
+            ("one", "alice"),
+            ("two", "lockstep"),
+            ("three", "bob"),
+        ]
+        assert (await store.event(events[0].kf_id)).actor == "alice"
+        assert (await store.events(PageOf(1))).rows[0].actor == "bob"
 
     @with_store
     async def test_events_after_a_position_are_those_that_came_later(self, store: Store) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from lockstep.coordinator.core.model import Change, EventDraft, EventType, Snapshot, Task
+from lockstep.coordinator.core.model import COORDINATOR, Change, EventDraft, EventType, Snapshot, Task
 from lockstep.coordinator.core.versions import final_version
 from lockstep.protocol.states import (
     SETTLED_RELEASES,
@@ -29,11 +29,15 @@ _ALARMING = frozenset({"failed", "rejected"})
 
 
 class Draft:
-    """The working copy that the functions of the core pass along; `now` is the time of the decision."""
+    """The working copy that the functions of the core pass along.
 
-    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+    `now` is the time of the decision, and `actor` whose doing it is.
+    """
+
+    def __init__(self, snapshot: Snapshot, now: datetime, actor: str = COORDINATOR) -> None:
         self.before = snapshot
         self.now = now
+        self.actor = actor
         self.release = snapshot.release
         self.tasks: dict[str, Task] = dict(snapshot.tasks)
         self.events: list[EventDraft] = []
@@ -120,7 +124,7 @@ class Draft:
     def change(self) -> Change:
         """Return what is to be stored."""
         tasks = tuple(task for kf_id, task in self.tasks.items() if task != self.before.tasks[kf_id])
-        return Change(self.release, self.now, tasks, tuple(self.events))
+        return Change(self.release, self.now, tasks, tuple(self.events), self.actor)
 
 
 def _alarm(state: ReleaseState | TaskState) -> EventType:

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lockstep.coordinator.core.versions import Version
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
+
+COORDINATOR: Final = "lockstep"
+"""The actor of what nobody asked for: the coordinator itself, by its rules."""
 
 
 class EventType(StrEnum):
@@ -159,9 +162,13 @@ class EventDraft:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a decision wants stored: the release, the tasks that differ, and the events in their order, as of a time."""
+    """What a decision wants stored: the release, the tasks that differ, and the events in their order, as of a time.
+
+    `actor` is whose doing the events are.
+    """
 
     release: Release
     at: datetime
     tasks: tuple[Task, ...] = ()
     events: tuple[EventDraft, ...] = ()
+    actor: str = COORDINATOR

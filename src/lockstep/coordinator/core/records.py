@@ -96,7 +96,12 @@ class ReleaseNote:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, as its row; `position` rises with every event and is never used again."""
+    """Something that happened, as its row.
+
+    Attributes:
+        position: rises with every event and is never used again.
+        actor: whose doing it was: a user name, a client or a task, or the coordinator; empty when nobody knows.
+    """
 
     position: int
     kf_id: str
@@ -106,6 +111,7 @@ class Event:
     release_id: str | None = None
     task_service_id: str | None = None
     task_id: str | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,7 @@ class NewEvent:
     release_id: str | None = None
     task_service_id: str | None = None
     task_id: str | None = None
+    actor: str = ""
 
 
 NEWEST_FIRST: Final = "-created_at"

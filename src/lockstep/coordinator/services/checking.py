@@ -40,7 +40,7 @@ async def check_tasks(commands: Commands, caller: Caller = LOCAL) -> int:
     commands.access.check(caller, Act.CHECK)
 
     def decide(before: Snapshot) -> tuple[Change, int]:
-        draft = Draft(before, commands.clock.now())
+        draft = Draft(before, commands.clock.now(), caller.name)
         polled = ask_to_poll(draft)
         return draft.change(), polled
 

@@ -151,7 +151,7 @@ class Commands:
                 raise NotFound(f"Release {release_id} has no task {task_id}.")
             if seen is not None and before.tasks[task_id] != seen.task:
                 raise Changed(f"The task {task_id} has changed since you looked at it; look again.")
-            draft = Draft(before, self.clock.now())
+            draft = Draft(before, self.clock.now(), caller.name)
             report(draft, task_id, said.state, said.progress)
             view = TaskView(draft.tasks[task_id], before.release.kf_id)
             moved = draft.release.state is not before.release.state
@@ -276,7 +276,7 @@ class Commands:
 
     async def _ask(self, release_id: str, request: Callable[[Draft], None], caller: Caller) -> ReleaseView:
         def decide(before: Snapshot) -> tuple[Change, bool]:
-            draft = Draft(before, self.clock.now())
+            draft = Draft(before, self.clock.now(), caller.name)
             request(draft)
             return draft.change(), draft.release != before.release
 

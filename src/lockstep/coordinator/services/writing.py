@@ -71,7 +71,7 @@ async def write_event(commands: Commands, new: NewEvent, caller: Caller = LOCAL)
         Invalid: what it is about is not there, or does not belong together.
     """
     commands.access.check(caller, Act.WRITE_EVENT)
-    event = await commands.store.add_event(new, commands.clock.now())
+    event = await commands.store.add_event(replace(new, actor=caller.name), commands.clock.now())
     if event.release_id is not None:
         await commands.announcer.announce(event.release_id)
     return event

@@ -107,6 +107,7 @@ EVENT_COLUMNS: Final = (
     event.c.release_id,
     event.c.task_service_id,
     event.c.task_id,
+    event.c.actor,
 )
 
 NOTE_COLUMNS: Final = (
