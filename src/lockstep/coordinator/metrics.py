@@ -17,6 +17,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -36,6 +37,8 @@ STEPS: Final[Mapping[ReleaseState, str]] = {
     ReleaseState.CANCELING: "cancel",
 }
 """What a release is doing while it is in a state, for the states that take time."""
+
+disable_created_metrics()  # times at which each series began: as many again, and of no use here
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -60,6 +63,7 @@ class Metrics:
         self._backlog = Gauge(
             "lockstep_announcement_backlog", "Events not done with, by kind of receiver.", ["kind"], registry=registry
         )
+        self._database = Gauge("lockstep_database_up", "Whether the database answers.", registry=registry)
         self._build = Gauge("lockstep_build_info", "What runs here.", ["version", "commit"], registry=registry)
         self._build.labels(__version__, commit).set(1)
         self._steps = Histogram(
@@ -124,20 +128,23 @@ class Metrics:
         """Take note of event streams that were opened, or closed if `more` is negative."""
         self._streams.inc(more)
 
-    def render(
+    def read(
         self, tallies: Mapping[str, int], backlog: Mapping[str, int], next_look: datetime | None, now: datetime
-    ) -> bytes:
-        """Return everything in Prometheus' text format, with what was just read off the database."""
+    ) -> None:
+        """Take note of what was just read off the database."""
+        self._database.set(1)
         gauges = {"releases": self._releases, "tasks": self._tasks, "events": self._events}
         for name, n in tallies.items():
             what, _, word = name.partition(":")
             gauges[what].labels(word).set(n)
         for kind in ReceiverKind:
             self._backlog.labels(kind).set(backlog.get(kind, 0))
-        self._lag.set(lag_s(next_look, now))
+        self._lag.set(0.0 if next_look is None else max(0.0, (now - next_look).total_seconds()))
+
+    def unread(self) -> None:
+        """Take note that the database could not be read; what was read before stays."""
+        self._database.set(0)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
-
-
-def lag_s(next_look: datetime | None, now: datetime) -> float:
-    """Return how long the longest overdue release has been due, in seconds."""
-    return 0.0 if next_look is None else max(0.0, (now - next_look).total_seconds())

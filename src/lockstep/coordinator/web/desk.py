@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from lockstep.coordinator.core.callers import Sight
+from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.ports import Feed, Store
 from lockstep.coordinator.services.access import Access
 from lockstep.coordinator.services.commands import Commands
+from lockstep.coordinator.services.health import Pulse
 from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.web.callers import caller_of
@@ -28,6 +30,9 @@ class Desk:
         environment: what this deployment is called, such as `production`; empty when nobody said.
         recognition: who finds out who callers are; None where they are not known, and may do everything.
         reports: where release reports are read; None where there are none.
+        metrics: what is counted.
+        metrics_token: with which the metrics may be read from anywhere; empty where they may not.
+        pulse: when the worker of this process last looked for work; None where there is none in it.
     """
 
     commands: Commands
@@ -39,6 +44,9 @@ class Desk:
     environment: str = ""
     recognition: Recognition | None = None
     reports: ReportShelf | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    metrics_token: str = ""
+    pulse: Pulse | None = None
 
     @property
     def access(self) -> Access:
