@@ -22,6 +22,7 @@ import lockstep.reference
 from lockstep.protocol.states import TaskState
 from lockstep.reference import make_service
 from lockstep.taskkit import MemoryStore, TaskService
+from lockstep.taskkit.testing import Treatment, rehearsal
 
 STUDIES = ["SD_BHJXBDQK", "SD_9PYZAHHE"]
 Ask = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
@@ -76,39 +77,42 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.json"))
 
 
-def test_a_release_is_staged_aside_and_published_as_a_whole(serve: Any, tmp_path: Path) -> None:
+def test_a_release_is_staged_aside_and_published_as_a_whole(tmp_path: Path) -> None:
     """Every study's record is fetched, kept out of sight until the release is published, and then all in its place."""
-
-    async def scene(ask: Ask, data: str) -> None:
-        await ask("initialize")
-        await ask("start", **release(data))
-        assert (await ask("get_status", until="staged"))["progress"] == 100
-        assert files(tmp_path) == ["staged/TA_1/SD_9PYZAHHE.json", "staged/TA_1/SD_BHJXBDQK.json"]
-        await ask("publish")
-        await ask("get_status", until="published")
-        assert files(tmp_path) == ["public/RE_1/SD_9PYZAHHE.json", "public/RE_1/SD_BHJXBDQK.json"]
-        record = json.loads((tmp_path / "public/RE_1/SD_9PYZAHHE.json").read_text())
-        assert record == {"results": {"kf_id": "SD_9PYZAHHE"}}
-        await ask("cancel")
+    with rehearsal(lambda coordinator: make_service(tmp_path, coordinator_url=coordinator)) as release:
+        records = [f"{study}.json" for study in sorted(release.studies)]
+        assert release.stage()["progress"] == 100
+        assert files(tmp_path) == [f"staged/{release.task_id}/{record}" for record in records]
+        release.publish()
+        assert files(tmp_path) == [f"public/{release.id}/{record}" for record in records]
+        record = json.loads((tmp_path / "public" / release.id / records[0]).read_text())
+        assert record["results"]["kf_id"] == min(release.studies)
+        release.ask("cancel")
         assert len(files(tmp_path / "public")) == 2
 
-    play(serve, make_service(tmp_path, coordinator_url=""), scene)
+
+def test_it_goes_on_after_everything(tmp_path: Path) -> None:
+    """Reports are lost, and it is restarted in the middle of staging and before publishing."""
+    with rehearsal(lambda coordinator: make_service(tmp_path, coordinator_url=coordinator)) as release:
+        release.treat_reports(Treatment.LOST)
+        with release.held_data():
+            release.start()
+            release.restart()
+        release.until("staged")
+        release.restart()
+        release.publish()
+        assert len(files(tmp_path / "public" / release.id)) == 2
 
 
-def test_a_cancel_discards_what_was_staged(serve: Any, tmp_path: Path) -> None:
+def test_a_cancel_discards_what_was_staged(tmp_path: Path) -> None:
     """After a cancel nothing of the release is left."""
     store = MemoryStore()
-
-    async def scene(ask: Ask, data: str) -> None:
-        await ask("initialize", **release(data))
-        await ask("start")
-        await ask("get_status", until="staged")
+    with rehearsal(lambda coordinator: make_service(tmp_path, store=store, coordinator_url=coordinator)) as release:
+        release.stage()
         assert len(files(tmp_path)) == 2
-        assert (await ask("cancel"))["state"] == "canceled"
-        await cleaned_up(store)
-
-    play(serve, make_service(tmp_path, store=store, coordinator_url=""), scene)
-    assert list(tmp_path.rglob("TA_1")) == []
+        assert release.cancel()["state"] == "canceled"
+        asyncio.run(cleaned_up(store))
+    assert list(tmp_path.rglob(release.task_id)) == []
 
 
 def test_a_publishing_that_was_cut_off_is_done_once(serve: Any, tmp_path: Path) -> None:
