@@ -35,6 +35,9 @@ _SAID: Final[Mapping[int, str]] = {
 }
 
 
+_SUPPOSED: Final = "Validation Error"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one path.
@@ -110,7 +113,8 @@ def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
     spec = app.openapi()
     for path in spec["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None)
+            if operation["responses"].get("422", {}).get("description") == _SUPPOSED:
+                del operation["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):
         spec.get("components", {}).get("schemas", {}).pop(unused, None)
     return spec
