@@ -38,6 +38,7 @@ def coordinator(folder: Path, dataservice_url: str = "") -> Iterator["Served"]:
         "LOCKSTEP_PORT": str(port),
         "LOCKSTEP_DATABASE_URL": f"sqlite:///{database(folder)}",
         "LOCKSTEP_DATASERVICE_URL": dataservice_url,
+        "LOCKSTEP_WRITE_RATE": "0",
     }
     with (folder / "serve.log").open("wb") as log:
         began = time.perf_counter()
