@@ -33,7 +33,6 @@ from lockstep.coordinator.adapters.measured import MeasuredStore, MeasuredTaskSe
 from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.adapters.sns import SnsTopic
-from lockstep.coordinator.adapters.task_services import HttpTaskServices
 from lockstep.coordinator.adapters.webhooks import HttpWebhooks
 from lockstep.coordinator.core.announcing import ReceiverKind
 from lockstep.coordinator.core.decide import Worker
@@ -41,6 +40,7 @@ from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
+from lockstep.coordinator.identifying import Identifying, identifying
 from lockstep.coordinator.listening import CannotStart, listen, serving, url_of
 from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.ports import Carrier, Clock, Doorbell, Peers, Store, TaskServices
@@ -95,6 +95,7 @@ class _Ground:
     feed: "LocalFeed | PostgresFeed"
     task_services: TaskServices
     prober: HttpProber
+    who: Identifying
     name: str
     peers: Peers | None = None
     clock: Clock = field(default_factory=SystemClock)
@@ -122,7 +123,7 @@ class _Ground:
         return Engine(world, self.peers, 0 if self.alone else grace_s)
 
     def commands(self, doorbell: Doorbell) -> Commands:
-        return Commands(self.store, doorbell, self.feed, self.clock, self.prober, self.study_source)
+        return Commands(self.store, doorbell, self.feed, self.clock, self.prober, self.study_source, self.who.access)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -186,6 +187,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             metrics=ground.metrics,
             metrics_token=settings.metrics_token,
             reports=await _reports(stack, settings),
+            recognition=ground.who.recognition,
+            sign_in=ground.who.sign_in,
+            guard=ground.who.guard.check,
         )
         app = make_app(desk, cors_origins=settings.cors_origins, write_rate=settings.write_rate)
         _warn(settings)
@@ -218,14 +222,17 @@ async def working(settings: Settings) -> AsyncIterator[None]:
 async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     metrics = Metrics(settings.commit)
     store, feed = await _remembering(stack, settings)
-    task_services = await stack.enter_async_context(HttpTaskServices(settings.request_timeout))
+    clock = SystemClock()
+    who = await identifying(stack, settings, store, clock)
+    task_services = await stack.enter_async_context(who.task_services)
     return _Ground(
         settings,
         metrics,
         cast("Store", MeasuredStore(store, metrics)),
         feed,
         MeasuredTaskServices(task_services, metrics),
-        await stack.enter_async_context(HttpProber(settings.request_timeout)),
+        await stack.enter_async_context(HttpProber(settings.request_timeout, who.guard)),
+        who,
         name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         peers=None if isinstance(feed, LocalFeed) else feed,
     )
@@ -286,7 +293,9 @@ def _needs(package: str, extra: str, setting: str) -> None:
 
 async def _courier(stack: AsyncExitStack, ground: _Ground) -> Courier:
     settings, clock = ground.settings, ground.clock
-    webhooks = await stack.enter_async_context(HttpWebhooks(clock, settings.request_timeout))
+    webhooks = await stack.enter_async_context(
+        HttpWebhooks(clock, settings.request_timeout, connector=ground.who.guard.connector)
+    )
     carriers: dict[ReceiverKind, Carrier] = {ReceiverKind.WEBHOOK: webhooks}
     if arn := settings.sns_topic_arn:
         _needs("boto3", "aws", "SNS_TOPIC_ARN")

@@ -525,6 +525,39 @@ class Identity(Protocol):
         ...
 
 
+class SignIn(Protocol):
+    """Where people sign in with a browser."""
+
+    async def begin(self, callback_url: str, after: str) -> tuple[str, str]:
+        """Return where to send the browser, and what it is to keep until it comes back to the callback's address.
+
+        Args:
+            callback_url: our address that the browser comes back to.
+            after: the page that it is on the way to.
+
+        Raises:
+            Unavailable: the issuer could not be asked where that is.
+        """
+        ...
+
+    async def finish(self, kept: str, given: Mapping[str, str]) -> tuple[Caller, Profile, str]:
+        """Return who has signed in, their profile, and where they were going.
+
+        Args:
+            kept: what the browser kept.
+            given: what it brought back from the issuer.
+
+        Raises:
+            Unauthorized: nobody has signed in; the sentence says why.
+            Unavailable: the issuer could not be asked who it was.
+        """
+        ...
+
+    async def farewell(self, back_url: str) -> str:
+        """Return where to send the browser to be signed out there too, and then back; empty if there is no such."""
+        ...
+
+
 class DataService(Protocol):
     """The data service, as far as the coordinator needs it."""
 

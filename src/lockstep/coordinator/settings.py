@@ -53,6 +53,13 @@ def _redis(given: str) -> str:
     return given
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _parts(given: object) -> object:
     return tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else given
 
@@ -174,11 +181,118 @@ class Settings(BaseSettings):
         "Seconds between two looks at the `/status` of every task service. Default: one that is down shows as down "
         "after four minutes.",
     )
-    auth: Literal["none"] = _setting(
+    auth: Literal["none", "oidc"] = _setting(
         "none",
-        "How callers are known. Default, and so far the only choice: not at all; whoever reaches the coordinator may "
-        "do everything.",
-        "none",
+        "How callers are known: `none`, not at all, so that whoever reaches the coordinator may do everything; or "
+        "`oidc`, by the tokens of an OpenID Connect issuer. Default: none, for a machine of one's own.",
+        "none or oidc",
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_http_address)] = _setting(
+        "",
+        "The issuer whose tokens are believed; its `/.well-known/openid-configuration` says the rest. Default: none; "
+        "needed with `oidc`.",
+        "an address such as https://login.example.org",
+    )
+    oidc_audience: str = _setting(
+        "",
+        "The audience that tokens must be meant for, so that those for other services of the issuer are not believed "
+        "here. Default: none; needed with `oidc`.",
+        "a word such as lockstep or https://lockstep.example.org",
+        max_length=500,
+    )
+    oidc_algorithm: Literal[
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"
+    ] = _setting(
+        "RS256",
+        "The one algorithm that tokens may be signed with. Default: what nearly every issuer uses.",
+        "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or Ed25519",
+    )
+    oidc_client_id: str = _setting(
+        "",
+        "What the issuer knows this coordinator by. Default: none; then nobody can sign in with a browser, and task "
+        "services are shown no token.",
+        "a short text",
+        max_length=200,
+    )
+    oidc_client_secret: str = _setting(
+        "",
+        "The secret of that client. Default: none; people can sign in all the same (by PKCE), and task services are "
+        "shown no token.",
+        "a short text",
+        max_length=1000,
+        repr=False,
+    )
+    oidc_services_audience: str = _setting(
+        "",
+        "The audience that the coordinator asks its own token for, which it shows to task services. Default: left to "
+        "the issuer.",
+        "a word such as task-services",
+        max_length=500,
+    )
+    oidc_roles_claim: str = _setting(
+        "https://kidsfirstdrc.org/roles",
+        "The claim with a person's roles: ADMIN, DEV, USER. Default: as in Kids First.",
+        "the name of a claim",
+        max_length=200,
+    )
+    oidc_groups_claim: str = _setting(
+        "https://kidsfirstdrc.org/groups",
+        "The claim with the ids of the studies that a person belongs to. Default: as in Kids First.",
+        "the name of a claim",
+        max_length=200,
+    )
+    oidc_name_claim: str = _setting(
+        "nickname",
+        "The claim that becomes the author of what a person writes; `preferred_username` and `email` stand in for it. "
+        "Default: as in Kids First.",
+        "the name of a claim",
+        max_length=200,
+    )
+    oidc_service_claim: str = _setting(
+        "gty=client-credentials",
+        "The claim and the value by which the token of a machine is told from that of a person. Default: as Auth0 "
+        "marks them.",
+        "a claim and a value with = between them, such as gty=client-credentials",
+        pattern="^[^=]+=.+$",
+        max_length=200,
+    )
+    oidc_client_claim: str = _setting(
+        "azp",
+        "The claim with the client id of a machine; `client_id` and `sub` stand in for it. Default: as Auth0 says it.",
+        "the name of a claim",
+        max_length=200,
+    )
+    admin_clients: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)] = _setting(
+        (),
+        "Client ids of machines that may do what an admin may, with commas between them. Default: none; machines only "
+        "report on the tasks of their own service.",
+        "a list such as deployer,nightly",
+    )
+    open_reads: bool = _setting(
+        False,
+        "Callers without a token may read ids, studies, state and version of a release in flight, as task services in "
+        "the field do. Default: no.",
+        "true or false",
+    )
+    open_reports: bool = _setting(
+        False,
+        "Callers without a token may report on any task, as task services in the field do. Default: no; those services "
+        "are found by polling.",
+        "true or false",
+    )
+    secret: str = _setting(
+        "",
+        "What callback tokens and sign-ins are sealed with, the same for every process of a deployment. Default: made "
+        "up once, and kept in the database.",
+        "a text of 32 characters or more that nobody can guess",
+        pattern="^(|.{32,1000})$",
+        repr=False,
+    )
+    allow_private_urls: bool | None = _setting(
+        None,
+        "Call task services and webhooks at private addresses and on this machine. Default: yes without identity, no "
+        "with it, since whoever may register an address could have the coordinator look behind the firewall.",
+        "true or false",
     )
     insecure: bool = _setting(
         False,
@@ -239,20 +353,37 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _served_safely(self) -> Self:
-        if not self.loopback and not self.insecure:
+        if self.auth == "none" and not self.loopback and not self.insecure:
             raise ValueError(
                 f"{PREFIX}HOST is {self.host}, which other machines can reach, and without identity anyone there could "
                 f"publish: set {PREFIX}HOST=127.0.0.1, or {PREFIX}INSECURE=true to serve them all the same."
             )
         return self
 
+    @model_validator(mode="after")
+    def _issuer_known(self) -> Self:
+        if self.auth == "none":
+            return self
+        for name in ("oidc_issuer", "oidc_audience"):
+            if not getattr(self, name):
+                raise ValueError(f"{PREFIX}AUTH is oidc, which needs {PREFIX}{name.upper()} too.")
+        parts = urlsplit(self.oidc_issuer)
+        if parts.scheme != "https" and not _is_loopback(parts.hostname or "") and not self.insecure:
+            raise ValueError(
+                f"{PREFIX}OIDC_ISSUER is {self.oidc_issuer}, whose keys anybody on the way could replace: it must "
+                f"begin with https://, or set {PREFIX}INSECURE=true."
+            )
+        return self
+
+    @property
+    def private_urls_allowed(self) -> bool:
+        """Tell whether task services and webhooks may be at private addresses."""
+        return self.auth == "none" if self.allow_private_urls is None else self.allow_private_urls
+
     @property
     def loopback(self) -> bool:
         """Tell whether only this machine is served."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return _is_loopback(self.host)
 
     @property
     def policy(self) -> Policy:
@@ -288,6 +419,7 @@ def _sentence(error: ErrorDetails) -> str:
     name = str(error["loc"][0])
     extra = Settings.model_fields[name].json_schema_extra
     right = extra["right"] if isinstance(extra, dict) else "another value"
-    shown = _CREDENTIALS.sub("//…@", str(error["input"]))[:_SHOWN_CHARS]
+    secret = not Settings.model_fields[name].repr
+    shown = "(not shown)" if secret else _CREDENTIALS.sub("//…@", str(error["input"]))[:_SHOWN_CHARS]
     said = "is not shown here" if _SECRET.search(name) else f"is {shown!r}"
     return f"{PREFIX}{name.upper()} {said}; it must be {right}."

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep import __version__
-from lockstep.coordinator.web import errors, operations
+from lockstep.coordinator.web import errors, operations, sign_in
 from lockstep.coordinator.web.callers import RecognizeCallers
 from lockstep.coordinator.web.dashboard import dashboard
 from lockstep.coordinator.web.desk import Desk
@@ -86,6 +86,8 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: floa
     app.state.outermost = EveryRequest(super(Application, app).__call__, desk.metrics)
     errors.install(app)
     operations.add(app, public.OPERATIONS)
+    if desk.recognition is not None and desk.sign_in is not None:
+        sign_in.add(app, desk.recognition, desk.sign_in)
     dashboard.add(app, desk)
     operations.add(app, OPERATIONS[len(public.OPERATIONS) :])
     endpoint.add(app)

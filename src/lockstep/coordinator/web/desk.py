@@ -7,12 +7,13 @@ from starlette.requests import Request
 
 from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.metrics import Metrics
-from lockstep.coordinator.ports import Feed, Store
+from lockstep.coordinator.ports import Feed, SignIn, Store
 from lockstep.coordinator.services.access import Access
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.health import Pulse
 from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.services.reporting import ReportShelf
+from lockstep.coordinator.services.webhooks import Guard, unguarded
 from lockstep.coordinator.web.callers import caller_of
 
 
@@ -29,6 +30,8 @@ class Desk:
         heartbeat_s: how often a silent event stream shows that it lives, in seconds.
         environment: what this deployment is called, such as `production`; empty when nobody said.
         recognition: who finds out who callers are; None where they are not known, and may do everything.
+        sign_in: where people sign in with a browser; None where they cannot.
+        guard: lets an URL pass that may be called, or raises `Invalid`.
         reports: where release reports are read; None where there are none.
         metrics: what is counted.
         metrics_token: with which the metrics may be read from anywhere; empty where they may not.
@@ -43,6 +46,8 @@ class Desk:
     heartbeat_s: float = 15
     environment: str = ""
     recognition: Recognition | None = None
+    sign_in: SignIn | None = None
+    guard: Guard = unguarded
     reports: ReportShelf | None = None
     metrics: Metrics = field(default_factory=Metrics)
     metrics_token: str = ""

@@ -171,7 +171,7 @@ def _with_secret(webhook: Receiver) -> SecretShape:
 
 def _webhooks(request: Request) -> Webhooks:
     desk = desk_of(request)
-    return Webhooks(desk.store.outbox, desk.commands.clock, desk.access)
+    return Webhooks(desk.store.outbox, desk.commands.clock, desk.access, desk.guard)
 
 
 _ALL: Final = "/webhooks"
