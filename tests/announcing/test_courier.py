@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lockstep.coordinator.adapters.addresses import AddressGuard
 from lockstep.coordinator.adapters.feed import LocalFeed
 from lockstep.coordinator.adapters.webhooks import HttpWebhooks
 from lockstep.coordinator.core.announcing import DeliveryState, Outcome, Receiver, ReceiverKind
-from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.ports import Outbox
@@ -270,19 +270,17 @@ def test_while_a_secret_is_changed_both_sign(serve: Serve) -> None:
     asyncio.run(go())
 
 
-def test_an_address_that_the_guard_refuses_is_not_called(serve: Serve) -> None:
+def test_an_address_that_a_deployment_forbids_is_not_called(serve: Serve) -> None:
     async def go() -> None:
-        async def refuse(address: str) -> None:
-            raise Invalid({"url": [f"{address} is not called from here."]})
-
         receiving = Receiving()
-        async with announcing() as here, serve(receiving.app) as url, HttpWebhooks(here.clock, guard=refuse) as guarded:
+        guard = AddressGuard(allow_private=False)
+        async with announcing() as here, serve(receiving.app) as url, HttpWebhooks(here.clock, guard=guard) as guarded:
             here.courier.carriers = {ReceiverKind.WEBHOOK: guarded}
             await here.webhook(url)
             await here.write("one")
             await here.courier.catch_up()
             assert receiving.letters == []
-            assert here.outcomes[0].error == f"url: {url} is not called from here."
+            assert "which this deployment does not call" in here.outcomes[0].error
 
     asyncio.run(go())
 

@@ -45,6 +45,7 @@ from lockstep.coordinator.listening import CannotStart, listen, serving, url_of
 from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.ports import Carrier, Clock, Doorbell, Peers, Store, TaskServices
 from lockstep.coordinator.services.commands import Commands
+from lockstep.coordinator.services.health import Pulse
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
 from lockstep.coordinator.store.alone import sqlite_alone
@@ -172,12 +173,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings.host, settings.port))
         ground = await _ground(stack, settings)
+        pulse: Pulse | None = None
         if settings.redis_url:
             bell = _queue_bell(settings)
             commands, jobs = ground.commands(bell), [bell.run()]
         else:
             engine = ground.engine(ENGINE_GRACE_S)
-            commands, jobs = ground.commands(engine), await _jobs(stack, ground, engine)
+            commands, jobs, pulse = ground.commands(engine), await _jobs(stack, ground, engine), engine.pulse
         desk = Desk(
             commands,
             ground.store,
@@ -186,6 +188,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             environment=settings.environment,
             metrics=ground.metrics,
             metrics_token=settings.metrics_token,
+            pulse=pulse,
             reports=await _reports(stack, settings),
             recognition=ground.who.recognition,
             sign_in=ground.who.sign_in,
@@ -293,15 +296,13 @@ def _needs(package: str, extra: str, setting: str) -> None:
 
 async def _courier(stack: AsyncExitStack, ground: _Ground) -> Courier:
     settings, clock = ground.settings, ground.clock
-    webhooks = await stack.enter_async_context(
-        HttpWebhooks(clock, settings.request_timeout, connector=ground.who.guard.connector)
-    )
+    webhooks = await stack.enter_async_context(HttpWebhooks(clock, settings.request_timeout, ground.who.guard))
     carriers: dict[ReceiverKind, Carrier] = {ReceiverKind.WEBHOOK: webhooks}
     if arn := settings.sns_topic_arn:
         _needs("boto3", "aws", "SNS_TOPIC_ARN")
         carriers[ReceiverKind.TOPIC] = SnsTopic(arn, settings.request_timeout, settings.sns_endpoint_url)
     await ground.store.outbox.set_topic(arn or None, clock.now())
-    return Courier(ground.store.outbox, carriers, clock, ground.name, alone=ground.alone)
+    return Courier(ground.store.outbox, carriers, clock, ground.name, ground.alone, ground.metrics.announced)
 
 
 async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | None:

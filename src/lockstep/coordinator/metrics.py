@@ -38,7 +38,8 @@ STEPS: Final[Mapping[ReleaseState, str]] = {
 }
 """What a release is doing while it is in a state, for the states that take time."""
 
-disable_created_metrics()  # times at which each series began: as many again, and of no use here
+# Times at which each series began: as many series again, and of no use here.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -6,7 +6,6 @@ read up to a bound and thrown away; only its status counts.
 """
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import lru_cache
 from types import TracebackType
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Self
 import aiohttp
 
 from lockstep import __version__
+from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
 from lockstep.coordinator.core.announcing import Outcome, Receiver
-from lockstep.coordinator.core.errors import CoordinatorError
 from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.ports import Clock
 
@@ -27,40 +26,25 @@ _ANSWER_LIMIT_BYTES: Final = 64 * 1024
 _CAUSE_CHARS: Final = 300
 _TAKEN: Final = range(200, 300)
 
-Guard = Callable[[str], Awaitable[None]]
-"""Lets an address pass, or raises an error whose sentence says why this deployment does not call it."""
-
-
-async def unguarded(address: str) -> None:
-    """Let every address pass."""
-
 
 class HttpWebhooks:
     """The port `Carrier` for webhooks; an asynchronous context manager that holds the connections.
 
     Args:
-        clock: the time that goes into the signature.
+        clock: the time that is signed with each message.
         timeout_s: how long one request may take, from connecting to the end of the answer.
-        guard: what addresses must pass before each request.
-        connector: makes the connections; by default, ordinary ones.
+        guard: which addresses are called.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        timeout_s: float = 15,
-        guard: Guard = unguarded,
-        connector: Callable[[], aiohttp.BaseConnector] = aiohttp.TCPConnector,
-    ) -> None:
+    def __init__(self, clock: Clock, timeout_s: float = 15, guard: AddressGuard = ANY_PRIVATE) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
         self._guard = guard
-        self._connector = connector
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=self._connector(),
+            connector=self._guard.connector(),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             headers={"User-Agent": f"Lockstep/{__version__}", "Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -81,7 +65,6 @@ class HttpWebhooks:
         body = message(event)
         headers = signed(receiver.secrets(now), event.kf_id, now, body)
         try:
-            await self._guard(receiver.target)
             async with self._session.post(
                 receiver.target, data=body.encode(), headers=headers, allow_redirects=False
             ) as answer:
@@ -89,7 +72,7 @@ class HttpWebhooks:
                 return _outcome(answer.status, answer.headers.get("Retry-After"))
         except TimeoutError:
             return Outcome(taken=False, error=f"no answer within {self._timeout_s:g} s")
-        except (aiohttp.ClientError, OSError, ValueError, CoordinatorError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(taken=False, error=" ".join(str(error).split())[:_CAUSE_CHARS] or type(error).__name__)
 
 

@@ -38,9 +38,6 @@ class Engine:
         world: what it acts upon.
         peers: the other engines on the same database; None where there are none.
         grace_s: how long the work at hand may still take when it ends, before it is given back.
-
-    Attributes:
-        swept_at: when it last looked for what is due; None when it has not yet.
     """
 
     def __init__(self, world: World, peers: Peers | None = None, grace_s: float = 0) -> None:
@@ -51,7 +48,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self._next_look: datetime | None = None
-        self.swept_at: datetime | None = None
+        self._swept_at: datetime | None = None
         self._running = False
 
     async def ring(self, release_id: str) -> None:
@@ -72,6 +69,10 @@ class Engine:
         """Look at a release soon that another engine has given back; whoever is first has it."""
         if self._running and release_id not in self._drives and len(self._drives) < MOST_DRIVES:
             self._start(release_id)
+
+    def pulse(self) -> datetime | None:
+        """Return when this engine last looked for what is due; None when it has not yet."""
+        return self._swept_at
 
     async def run(self) -> None:
         """Work until cancelled. Requests that are still on their way then are in doubt, as after a crash."""
@@ -110,7 +111,7 @@ class Engine:
             due = await store.due(self._world.clock.now(), MOST_DRIVES)
             for release_id in due:
                 await self._look_at(release_id)
-            now = self.swept_at = self._world.clock.now()
+            now = self._swept_at = self._world.clock.now()
             self._next_look = now + BUSY_PAUSE if due else await store.next_look()
         except Unavailable as error:
             log.warning("store_unavailable", reason=str(error))
