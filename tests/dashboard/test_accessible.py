@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # it has no types
 from playwright.async_api import ConsoleMessage, Page
 
 from tests.conftest import Serve

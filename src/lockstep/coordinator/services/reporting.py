@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from lockstep.coordinator.core.errors import NotFound, Unavailable
+from lockstep.coordinator.core.model import Release
+from lockstep.protocol.states import SETTLED_RELEASES
 
 FRESH_S: Final = 60.0
-"""How long a report is kept; one that is not counted yet is asked for again after `SOON_S`."""
+"""How long the report of an ended release is kept; one that may change, or is not there, `SOON_S`."""
 
 SOON_S: Final = 3.0
 _KEPT: Final = 500
@@ -54,9 +56,11 @@ class Reading:
 
 @dataclass(slots=True)
 class _Kept:
+    """A look that was begun at a time, and what the one before it found, for as long as it is under way."""
+
     task: asyncio.Task[Reading]
     at: float
-    settled: bool
+    before: Reading = Reading()
 
 
 @dataclass(slots=True)
@@ -72,35 +76,35 @@ class ReportShelf:
     clock: Callable[[], float] = time.monotonic
     _kept: dict[str, _Kept] = field(default_factory=dict)
 
-    async def diff(self, release_id: str, *, settled: bool, wait_s: float) -> Reading:
-        """Return what changes with a release; `settled` when its report will not change any more."""
-        return await self._look(f"diff {release_id}", lambda: self.reports.diff(release_id), settled, wait_s)
+    async def diff(self, release: Release, *, wait_s: float) -> Reading:
+        """Return what changes with a release, as of its state; that of an ended one does not change any more."""
+        fresh_s = FRESH_S if release.state in SETTLED_RELEASES else SOON_S
+        key = f"diff {release.kf_id} {release.state}"
+        return await self._look(key, lambda: self.reports.diff(release.kf_id), fresh_s, wait_s)
 
     async def history(self, study_id: str, *, wait_s: float) -> Reading:
         """Return the newest rows of a study."""
-        return await self._look(f"history {study_id}", lambda: self.reports.history(study_id), False, wait_s)
-
-    def forget(self, release_id: str) -> None:
-        """Have the report of a release read anew at the next look."""
-        self._kept.pop(f"diff {release_id}", None)
+        return await self._look(f"history {study_id}", lambda: self.reports.history(study_id), FRESH_S, wait_s)
 
     async def _look(
-        self, key: str, read: Callable[[], Awaitable[Mapping[str, Any]]], settled: bool, wait_s: float
+        self, key: str, read: Callable[[], Awaitable[Mapping[str, Any]]], fresh_s: float, wait_s: float
     ) -> Reading:
+        """Return what is kept, or read it; while it is read again, what was there before will do."""
         kept = self._kept.get(key)
-        if kept is None or self._is_old(kept, settled):
+        if kept is None or self._is_old(kept, fresh_s):
+            before = kept.task.result() if kept else Reading()
             self._kept.pop(key, None)
             while len(self._kept) >= _KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            kept = self._kept[key] = _Kept(asyncio.create_task(_read(read)), self.clock(), settled)
+            kept = self._kept[key] = _Kept(asyncio.create_task(_read(read)), self.clock(), before)
         done, _ = await asyncio.wait({kept.task}, timeout=wait_s)
-        return kept.task.result() if done else Reading()
+        return kept.task.result() if done else kept.before
 
-    def _is_old(self, kept: _Kept, settled: bool) -> bool:
+    def _is_old(self, kept: _Kept, fresh_s: float) -> bool:
         if not kept.task.done():
             return False
         found = kept.task.result().answer is not None
-        return kept.settled is not settled or self.clock() - kept.at > (FRESH_S if found and settled else SOON_S)
+        return self.clock() - kept.at > (fresh_s if found else SOON_S)
 
 
 async def _read(read: Callable[[], Awaitable[Mapping[str, Any]]]) -> Reading:

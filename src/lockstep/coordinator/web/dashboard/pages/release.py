@@ -72,7 +72,7 @@ async def read_report(request: Request, view: ReleaseView, wait_s: float | None 
         return None
     if wait_s is None:
         wait_s = _STREAM_WAITS_S if accepts(request.scope, STREAM) else _VISIT_WAITS_S
-    return await shelf.diff(release.kf_id, settled=release.state in SETTLED_RELEASES, wait_s=wait_s)
+    return await shelf.diff(release, wait_s=wait_s)
 
 
 async def will_be(request: Request, view: ReleaseView) -> str:

@@ -1,0 +1,94 @@
+"""An open page follows what happens elsewhere, and leaves alone what its reader is doing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.dashboard.browser import MISSING, chromium, find_browser
+from tests.dashboard.house import FIVE, Cable, house
+
+pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
+
+expect.set_options(timeout=20_000)
+
+SOON_MS = 3000
+"""A second is what is promised; the machine that tests is busy with others."""
+
+
+async def _open(page: Page, url: str) -> None:
+    await page.goto(url)
+    await expect(page.locator("#connection")).to_have_text("Live")
+
+
+def test_what_one_does_the_other_sees_and_keeps_their_place(tmp_path: Path) -> None:
+    """One publishes; the other's page follows, with its scroll, focus, open part and half-typed text as they were."""
+
+    async def go() -> None:
+        async with house(tmp_path, "portal", free=True) as place, chromium() as browser:
+            release_id = await place.release()
+            await place.reaches(release_id, "staged")
+            one, other = [await (await browser.new_context()).new_page() for _ in range(2)]
+            address = f"{place.url}/releases/{release_id}"
+            await _open(other, address)
+            note = other.locator(f"#note-{FIVE[1]}")
+            await note.locator("summary").click()
+            text = note.get_by_role("textbox")
+            await text.fill("half a")
+            await text.press_sequentially(" tho")
+            place_before = await text.bounding_box()
+
+            await one.goto(f"{address}/publish")
+            await one.get_by_role("button", name="Publish 0.1.0").click()
+            await expect(other.locator('[data-live="head"]')).to_contain_text("Public on every service")
+            await expect(text).to_be_focused()
+            await text.press_sequentially("ught")
+            await expect(text).to_have_value("half a thought")
+            assert await note.locator("details").get_attribute("open") is not None
+            place_after = await text.bounding_box()
+            assert place_before is not None
+            assert place_after is not None
+            assert abs(place_after["y"] - place_before["y"]) < 3
+            await expect(other.get_by_role("link", name="Publish…")).to_have_count(0)
+
+    asyncio.run(go())
+
+
+def test_a_change_shows_within_a_second_on_every_page_that_is_open(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(tmp_path, "portal") as place, chromium() as browser:
+            home, services, events, listed = [await browser.new_page() for _ in range(4)]
+            await _open(home, place.url)
+            await _open(services, f"{place.url}/services")
+            await _open(events, f"{place.url}/events")
+            await _open(listed, f"{place.url}/releases")
+            release_id = await place.release("Spring")
+            await expect(home.locator('[data-live="flight"]')).to_contain_text("Spring", timeout=SOON_MS)
+            await expect(listed.locator('[data-live="list"]')).to_contain_text("Spring", timeout=SOON_MS)
+            await expect(events.locator('[data-live="list"]')).to_contain_text(release_id, timeout=SOON_MS)
+            rows = (await place.api.get("/task-services")).json()["results"]
+            await place.api.patch(f"/task-services/{rows[0]['kf_id']}", json={"name": "renamed"})
+            await expect(services.locator('[data-live="list"]')).to_contain_text("renamed", timeout=SOON_MS)
+
+    asyncio.run(go())
+
+
+def test_a_lost_connection_is_shown_and_heals_by_itself(tmp_path: Path) -> None:
+    """What happened while it was away is there as soon as it is back."""
+
+    async def go() -> None:
+        async with house(tmp_path, "portal") as place, chromium() as browser, Cable(place.url) as cable:
+            release_id = await place.release()
+            page = await browser.new_page()
+            await _open(page, f"{cable.url}/releases/{release_id}")
+            cable.cut()
+            await expect(page.locator("#connection")).to_have_text("Connection lost. Trying again…")
+            place.held["portal"].may_stage.set()
+            await place.reaches(release_id, "staged")
+            await expect(page.locator('[data-live="head"]')).not_to_contain_text("waits for its review")
+            cable.mend()
+            await expect(page.locator('[data-live="head"]')).to_contain_text("waits for its review")
+            await expect(page.locator("#connection")).to_have_text("Live")
+
+    asyncio.run(go())
