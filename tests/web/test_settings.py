@@ -50,7 +50,7 @@ def test_settings_come_from_the_environment_and_chosen_ones_come_first(monkeypat
         ],
         ("ATTEMPTS", "0", "a whole number from 1 to 1000, such as 3"),
         ("ATTEMPTS", "2.5", "a whole number from 1 to 1000, such as 3"),
-        ("AUTH", "oidc", "none"),
+        ("AUTH", "basic", "none or oidc"),
         ("INSECURE", "perhaps", "true or false"),
         ("CORS_ORIGINS", "https://a.example.org/", "a list such as https://portal.example.org"),
         ("CORS_ORIGINS", "portal", "a list such as https://portal.example.org"),
