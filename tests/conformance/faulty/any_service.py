@@ -118,7 +118,7 @@ class TakesNumbersForIds(PlainService):
 
 
 @fault(ANY, "bad-body-is-400", scenes=("bad bodies",))
-class Refuses422(PlainService):
+class RefusesWithAStatusOfItsOwn(PlainService):
     def refuse(self, no: No) -> Response:
         return JSONResponse(no.fields, 422 if no.status == 400 else no.status)
 

@@ -72,11 +72,19 @@ def _lines(report: Report, wanted: int) -> Iterator[str]:
     for note in report.notes:
         yield f"\nNote: {note}"
     for tally in report.tallies.values():
-        if tally.verdict is Verdict.FAILED:
+        if tally.verdict is Verdict.FAILED and tally.case.level <= wanted:
             yield from _finding(tally)
     yield ""
+    yield from _further(report, wanted)
     yield from _not_checked(report)
     yield _verdict(report, wanted)
+
+
+def _further(report: Report, wanted: int) -> Iterator[str]:
+    """Name what failed above the wanted level: it is no fault, but the next thing to do."""
+    for level in range(wanted + 1, len(LEVELS)):
+        if names := [tally.case.name for tally in report.tallies_of(level) if tally.verdict is Verdict.FAILED]:
+            yield f"Missing for level {level}: {', '.join(names)}; --level {level} says more."
 
 
 def _summary(tallies: list[Tally]) -> str:

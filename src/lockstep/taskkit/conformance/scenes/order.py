@@ -23,7 +23,7 @@ async def unknown_task(scene: Scene, action: Action) -> None:
     if action is not Action.CANCEL:
         sentence = f"{action} of a task that was never initialized was not refused."
         scene.judge("unknown-refused", answer, sentence, fine=says_no(answer))
-    if says_no(answer):
+    if answer.is_refused:
         sentence = f"{action} of a task that was never initialized was refused with {answer.status}."
         scene.judge("unknown-is-404", answer, sentence, fine=answer.status == _NOT_FOUND)
     after = await scene.ask(Action.GET_STATUS, subject)
