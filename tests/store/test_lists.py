@@ -424,7 +424,7 @@ def replace_release(now: Snapshot, **fields: Any) -> Change:
 async def publish_with_tasks(store: Store, view: ReleaseView) -> None:
     """Publish a release with its tasks, by no rule but the test's."""
     drafts = (EventDraft(EventType.INFO, "published", view.tasks[0].kf_id),)
-    fields = {"state": ReleaseState.PUBLISHED, "published_at": NOW, "publish_order": 1}
+    fields: dict[str, Any] = {"state": ReleaseState.PUBLISHED, "published_at": NOW, "publish_order": 1}
     await store.change(
         view.release.kf_id, lambda now: (Change(replace(now.release, **fields), NOW, events=drafts), None)
     )

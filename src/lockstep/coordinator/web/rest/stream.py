@@ -15,6 +15,7 @@ from fastapi import Header, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
+from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.watching import watch
@@ -51,14 +52,18 @@ async def stream_release(
     if seen is not None and ended and not await desk.store.events_after(release_id, seen, 1):
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-    messages = _messages(desk, release_id, seen or 0, base)
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream", headers=headers)
+    messages = _messages(desk, release_id, seen or 0, base, sight_of(request))
     return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
 
 
-async def _messages(desk: Desk, release_id: str, after: int, base: str) -> AsyncIterator[str]:
+async def _messages(desk: Desk, release_id: str, after: int, base: str, sight: Sight) -> AsyncIterator[str]:
     """Yield messages; when the database does not answer, the stream breaks off, and the watcher comes back."""
     shown = ""
-    looks = watch(desk.store, desk.feed, release_id, after=after, closing=desk.closing, beat_s=desk.heartbeat_s)
+    looks = watch(
+        desk.store, desk.feed, release_id, after=after, closing=desk.closing, beat_s=desk.heartbeat_s, sight=sight
+    )
     with suppress(Unavailable):
         async with aclosing(looks):
             async for look in looks:
