@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from lockstep.coordinator.core.errors import CoordinatorError, NotFound, Unauthorized
+from lockstep.coordinator.core.errors import CoordinatorError, Forbidden, NotFound, Unauthorized
 from lockstep.coordinator.web.dashboard.live import showing
 from lockstep.coordinator.web.dashboard.page import ASSETS, Page, Pages, go, pages_of
 from lockstep.coordinator.web.dashboard.pages import (
@@ -35,6 +35,8 @@ from lockstep.coordinator.web.errors import status_of
 
 log = structlog.get_logger("lockstep.dashboard")
 
+_SIGNING_IN: Final = ("/login", "/callback", "/logout")
+_NOT_FOUND: Final = 404
 _YEAR_S: Final = 365 * 24 * 3600
 
 _RELEASE: Final = "/releases/{release_id}"
@@ -91,6 +93,20 @@ def add(app: FastAPI, desk: Desk) -> None:
     app.state.pages = Pages(desk.commands.clock.now, environment=desk.environment, identified=desk.identified)
     app.router.routes.append(Mount("/assets", _Assets(directory=str(ASSETS)), name="assets"))
     app.router.routes.append(ForBrowsers(_make(app)))
+    _say_on_pages(app)
+
+
+def _say_on_pages(app: FastAPI) -> None:
+    """Have errors of signing in, which the browser is on its way through, said on a page."""
+    said = app.exception_handlers[CoordinatorError]
+
+    async def sorry(request: Request, error: Exception) -> Response:
+        if request.url.path in _SIGNING_IN and accepts(request.scope, PAGE):
+            return await _apologise(request, error)
+        answer: Response = await said(request, error)
+        return answer
+
+    app.add_exception_handler(CoordinatorError, sorry)
 
 
 def add_last(app: FastAPI) -> None:
@@ -111,12 +127,17 @@ async def _sorry(request: Request, error: Exception) -> Response:
     if isinstance(error, Unauthorized) and accepts(request.scope, PAGE):
         come_back = request.url.path if request.method == "GET" else "/"
         return go(f"/login?{urlencode({'next': come_back})}")
+    return await _apologise(request, error)
+
+
+async def _apologise(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         status, sentence = error.status_code, error.detail
     else:
         status, sentence = status_of(cast("CoordinatorError", error)) or 500, str(error)
-    not_found = 404
-    if status == not_found:
+    if isinstance(error, Forbidden):
+        sentence = "Your role does not include this. The page Profile tells what it does."
+    if status == _NOT_FOUND:
         sentence = sentence if isinstance(error, NotFound) else "There is no page at this address."
     return pages_of(request).answer(
         request, Page("sorry.html", _TITLES.get(status, "That did not work"), {"sentence": sentence}, status=status)

@@ -27,9 +27,10 @@ from lockstep.coordinator.web.desk import desk_of
 
 ASSETS: Final = files("lockstep.coordinator.web.dashboard") / "static"
 
+_TO_US: Final = "form-action 'self'"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    f"{_TO_US}; base-uri 'none'; frame-ancestors 'none'"
 )
 """What a page may load and do: what comes from here, and nothing else."""
 
@@ -54,7 +55,7 @@ class Page:
         live: the template's blocks that are kept up to date while the page is open.
         watches: the id of the one thing whose changes matter to it; None when any change may.
         status: the HTTP status.
-        public: it is shown without the frame of those who work here.
+        leads_to: the origin, besides ours, that one of its forms leads to in the end.
     """
 
     template: str
@@ -63,7 +64,7 @@ class Page:
     live: tuple[str, ...] = ()
     watches: str | None = None
     status: int = 200
-    public: bool = False
+    leads_to: str = ""
 
 
 Build = Callable[[Request], Awaitable[Page]]
@@ -133,6 +134,9 @@ class Pages:
         """Return a page as an answer, with the visitor's token for forms."""
         token = Token.of(request)
         response = HTMLResponse(self.whole(request, page), page.status, HEADERS)
+        if page.leads_to:
+            widened = POLICY.replace(_TO_US, f"{_TO_US} {page.leads_to}")
+            response.headers["Content-Security-Policy"] = widened
         token.keep(response, secure=request.url.scheme == "https")
         return response
 

@@ -2,12 +2,13 @@
 
 import platform
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lockstep.coordinator.services.access import standing
-from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.callers import caller_of, proof_of
 from lockstep.coordinator.web.dashboard import markdown
 from lockstep.coordinator.web.dashboard.forms import read
 from lockstep.coordinator.web.dashboard.page import HEADERS, Page
@@ -29,7 +30,11 @@ async def show(request: Request) -> Page:
 
 async def profile(request: Request) -> Page:
     """Show who one is here."""
-    return Page("profile.html", "Profile", {"standing": standing(caller_of(request))})
+    desk = desk_of(request)
+    farewell = urlsplit(await desk.sign_in.farewell("")) if desk.sign_in else None
+    values = {"standing": standing(caller_of(request)), "proof": proof_of(request)}
+    leads_to = f"{farewell.scheme}://{farewell.netloc}" if farewell and farewell.netloc else ""
+    return Page("profile.html", "Profile", values, leads_to=leads_to)
 
 
 async def preview(request: Request) -> Response:

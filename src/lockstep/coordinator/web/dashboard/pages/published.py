@@ -72,4 +72,4 @@ async def show_public(request: Request) -> Page:
         "notes": notes(view, names) if view else [],
     }
     title = f"Release {view.release.version}" if view else "Public releases"
-    return Page("public.html", title, values, public=True)
+    return Page("public.html", title, values)
