@@ -24,7 +24,7 @@ def checked(serve: Serve, service: type[PlainService], **options: object) -> Rep
         subject = service(f"http://127.0.0.1:{port}")
         identity = {"token": GOOD, "expired_token": EXPIRED} if service.wants_identity else {}
         async with serve(subject.app) as url:
-            chosen = Options(port=port, restart=subject.restart, settle_s=0.2, retell_s=1.0, **identity, **options)  # type: ignore[arg-type]
+            chosen = Options(port=port, restart=subject.restart, settle_s=0.5, retell_s=1.0, **identity, **options)  # type: ignore[arg-type]
             report = await check(url, chosen)
             await subject.restart()
             return report

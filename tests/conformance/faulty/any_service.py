@@ -54,18 +54,18 @@ class GoesBackInProgress(PlainService):
         return {**super().show(task), **({"progress": 90 - self.calls} if task.state == "running" else {})}
 
 
-@fault(ANY, "status-at-once", scenes=LIFE, at_once_s=0.2)
+@fault(ANY, "status-at-once", scenes=LIFE, at_once_s=0.5)
 class BlocksWhileItWorks(PlainService):
     async def get_status(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         if task is not None and task.state == "running":
-            time.sleep(0.3)  # noqa: ASYNC251 - that is the fault
+            time.sleep(0.6)  # noqa: ASYNC251 - that is the fault
         return self.known(task)
 
 
-@fault(ANY, "action-at-once", scenes=LIFE, at_once_s=0.2)
+@fault(ANY, "action-at-once", scenes=LIFE, at_once_s=0.5)
 class ThinksBeforeItStarts(PlainService):
     async def start(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         return await super().start(task, asked)
 
 

@@ -27,7 +27,7 @@ _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"
 _PLAIN_WORDS: Final = frozenset({*_T} - {_T.WAITING, _T.REJECTED})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 _OF_BREAKING: Final = frozenset({"answered-at-all", "no-server-error", "status-answers", "cancel-answered"})
-_COMES_S: Final = 0.3
+_COMES_S: Final = 1.0
 _BUSY_TRIES: Final = 4
 _LONGEST_BUSY_S: Final = 2.0
 _OK: Final = 200
@@ -83,13 +83,18 @@ class Scene:
         return self.report.judge(name, seen, fine=fine, asked=asked, answered=answered)
 
     async def ask(self, action: Action, subject: Subject, **extra: object) -> Exchange:
-        """Ask for an action, again while the service is busy, and judge the answer by what holds for every one."""
+        """Ask for an action and judge the answer by what holds for every one.
+
+        A service that is busy is asked again; so is one whose status came late, which can have been the network.
+        """
         exchange = await self.say(action, subject, **extra)
         for _ in range(_BUSY_TRIES):
             reply = exchange.reply
             if not isinstance(reply, Silence) or reply.retry_after_s is None:
                 break
             await asyncio.sleep(min(reply.retry_after_s, _LONGEST_BUSY_S))
+            exchange = await self.say(action, subject, **extra)
+        if action is Action.GET_STATUS and exchange.elapsed_s > self.options.at_once_s and not exchange.ran_out:
             exchange = await self.say(action, subject, **extra)
         self._look(action, subject, exchange)
         return exchange
