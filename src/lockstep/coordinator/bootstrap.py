@@ -52,6 +52,7 @@ from lockstep.coordinator.store.alone import sqlite_alone
 from lockstep.coordinator.store.database import postgres_url
 from lockstep.coordinator.store.migrating import sqlite_file
 from lockstep.coordinator.store.opening import open_store
+from lockstep.coordinator.tracing import CollectedSpans, collecting
 from lockstep.coordinator.web.app import make_app
 from lockstep.coordinator.web.desk import Desk
 
@@ -88,6 +89,7 @@ class _Ground:
     Attributes:
         name: the process, unlike every other one that ever ran.
         peers: the other engines on the same database; None where this process has the database to itself.
+        spans: takes note of requests for a collector; None where there is none.
     """
 
     settings: Settings
@@ -99,6 +101,7 @@ class _Ground:
     who: Identifying
     name: str
     peers: Peers | None = None
+    spans: CollectedSpans | None = None
     clock: Clock = field(default_factory=SystemClock)
 
     @property
@@ -189,6 +192,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             metrics=ground.metrics,
             metrics_token=settings.metrics_token,
             pulse=pulse,
+            spans=ground.spans,
             reports=await _reports(stack, settings),
             recognition=ground.who.recognition,
             sign_in=ground.who.sign_in,
@@ -227,6 +231,9 @@ async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     store, feed = await _remembering(stack, settings)
     clock = SystemClock()
     who = await identifying(stack, settings, store, clock)
+    spans = await _spans(stack, settings)
+    if spans is not None:
+        who.task_services.spans = spans
     task_services = await stack.enter_async_context(who.task_services)
     return _Ground(
         settings,
@@ -238,7 +245,15 @@ async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
         who,
         name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         peers=None if isinstance(feed, LocalFeed) else feed,
+        spans=spans,
     )
+
+
+async def _spans(stack: AsyncExitStack, settings: Settings) -> CollectedSpans | None:
+    if not settings.otlp_endpoint:
+        return None
+    _needs("opentelemetry.sdk", "telemetry", "OTLP_ENDPOINT")
+    return await stack.enter_async_context(collecting(settings.otlp_endpoint))
 
 
 async def _remembering(stack: AsyncExitStack, settings: Settings) -> "tuple[Store, LocalFeed | PostgresFeed]":
@@ -290,7 +305,11 @@ async def _consumed(settings: Settings, engine: Engine) -> None:
 
 
 def _needs(package: str, extra: str, setting: str) -> None:
-    if find_spec(package) is None:
+    try:
+        found = find_spec(package)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
         raise CannotStart(f"{PREFIX}{setting} takes the extra `{extra}`: pip install 'lockstep[{extra}]'.")
 
 

@@ -8,7 +8,6 @@ A deployment with identity sends its token. One that a service does not take (40
 is sent again with the new one: a service that does not know us has done nothing.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -19,7 +18,8 @@ import aiohttp
 from lockstep import __version__
 from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
 from lockstep.coordinator.core.errors import Unavailable
-from lockstep.protocol.messages import Action, Reply, Request, Silence
+from lockstep.coordinator.tracing import NoSpans, Spans
+from lockstep.protocol.messages import Action, Answer, Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
 
 USER_AGENT: Final = f"Lockstep/{__version__}"
@@ -56,6 +56,9 @@ class HttpTaskServices:
         token: gives the bearer token of the coordinator, or None where a deployment has none.
         callback_token: gives the token with which a service may report on a task; sent when it is initialized.
         guard: which addresses are called.
+
+    Attributes:
+        spans: takes note of every request.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class HttpTaskServices:
         self._token = token
         self._callback_token = callback_token
         self._guard = guard
+        self.spans: Spans = NoSpans()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,10 +94,13 @@ class HttpTaskServices:
         """Send one request and return what came of it."""
         if request.action is Action.INITIALIZE and self._callback_token is not None:
             request = replace(request, callback_token=self._callback_token(request.task_id))
-        headers = {
-            "Idempotency-Key": f"{request.task_id}:{request.action}",
-            "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
-        }
+        with self.spans.sending(service_url, request, trace_id) as sending:
+            reply = await self._send(service_url, request, sending.traceparent)
+            sending.came_to("" if isinstance(reply, Answer) else reply.reason)
+            return reply
+
+    async def _send(self, service_url: str, request: Request, traceparent: str) -> Reply:
+        headers = {"Idempotency-Key": f"{request.task_id}:{request.action}", "traceparent": traceparent}
         try:
             token = await self._token()
             status, body, retry_after = await self._post(service_url, request, headers, token)

@@ -1,9 +1,10 @@
 """The application over HTTP, put together: the operations, the table of errors, and who may call from a browser."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -11,6 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep import __version__
+from lockstep.coordinator.ports import Store
+from lockstep.coordinator.services.discretion import DiscreetStore
 from lockstep.coordinator.web import errors, operations, sign_in
 from lockstep.coordinator.web.callers import RecognizeCallers
 from lockstep.coordinator.web.dashboard import dashboard
@@ -36,9 +39,7 @@ from lockstep.coordinator.web.rest import (
 
 _COLLECTIONS: Final = (releases, stream, tasks, task_services, release_notes, studies, events, webhooks, older)
 
-OPERATIONS: Final = tuple(
-    chain.from_iterable(module.OPERATIONS for module in (public, root, probes, *_COLLECTIONS))
-)
+OPERATIONS: Final = tuple(chain.from_iterable(module.OPERATIONS for module in (public, root, probes, *_COLLECTIONS)))
 """Every operation of the REST face. What is public comes first: its addresses look like those of single releases."""
 
 _DESCRIPTION: Final = (
@@ -68,6 +69,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: floa
         cors_origins: origins whose web pages may use it, such as `https://portal.example.org`; `*` for all.
         write_rate: requests per second in which one caller may change something; 0 for any number.
     """
+    desk = replace(desk, store=cast("Store", DiscreetStore(desk.store)))
     app = Application(
         title="Lockstep",
         version=__version__,
@@ -83,7 +85,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: floa
         ],
     )
     app.state.desk = desk
-    app.state.outermost = EveryRequest(super(Application, app).__call__, desk.metrics)
+    app.state.outermost = EveryRequest(super(Application, app).__call__, desk.metrics, desk.spans)
     errors.install(app)
     operations.add(app, public.OPERATIONS)
     if desk.recognition is not None and desk.sign_in is not None:

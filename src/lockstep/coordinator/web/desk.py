@@ -14,6 +14,7 @@ from lockstep.coordinator.services.health import Pulse
 from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.services.webhooks import Guard, unguarded
+from lockstep.coordinator.tracing import CollectedSpans
 from lockstep.coordinator.web.callers import caller_of
 
 
@@ -35,6 +36,7 @@ class Desk:
         reports: where release reports are read; None where there are none.
         metrics: what is counted.
         metrics_token: with which the metrics may be read from anywhere; empty where they may not.
+        spans: takes note of requests for a collector; None where there is none.
         pulse: when the worker of this process last looked for work; None where there is none in it.
     """
 
@@ -51,6 +53,7 @@ class Desk:
     reports: ReportShelf | None = None
     metrics: Metrics = field(default_factory=Metrics)
     metrics_token: str = ""
+    spans: CollectedSpans | None = None
     pulse: Pulse | None = None
 
     @property

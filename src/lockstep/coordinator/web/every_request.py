@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep.coordinator.metrics import Metrics
+from lockstep.coordinator.tracing import CollectedSpans
 
 log = structlog.get_logger("lockstep.web")
 
@@ -46,16 +47,17 @@ RawHeaders = list[tuple[bytes, bytes]]
 class EveryRequest:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: CollectedSpans | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, and add to its answer what every answer has."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passing = _Passing(scope, send, self._metrics)
+        passing = _Passing(scope, send, self._metrics, self._spans)
         with structlog.contextvars.bound_contextvars(request_id=passing.request_id):
             try:
                 await self._app(scope, receive, passing.send)
@@ -66,16 +68,19 @@ class EveryRequest:
 class _Passing:
     """One request on its way through."""
 
-    __slots__ = ("_begun", "_metrics", "_scope", "_send", "_status", "_streams", "request_id")
+    __slots__ = ("_begun", "_metrics", "_scope", "_send", "_span", "_spans", "_status", "_streams", "request_id")
 
-    def __init__(self, scope: Scope, send: Send, metrics: Metrics) -> None:
+    def __init__(self, scope: Scope, send: Send, metrics: Metrics, spans: CollectedSpans | None) -> None:
         self._scope = scope
         self._send = send
         self._metrics = metrics
         self._begun = time.perf_counter()
         self._status = 0
         self._streams = False
-        given = Headers(scope=scope).get(REQUEST_ID, "")
+        headers = Headers(scope=scope)
+        self._spans = spans
+        self._span = spans and spans.serving(scope["method"], headers)
+        given = headers.get(REQUEST_ID, "")
         self.request_id = given if _SOUND.fullmatch(given) else secrets.token_hex(8)
 
     async def send(self, message: Message) -> None:
@@ -93,8 +98,11 @@ class _Passing:
             return
         scope, seconds = self._scope, time.perf_counter() - self._begun
         method = scope["method"]
+        route = getattr(scope.get("route"), "path", "other")
+        if self._spans and self._span:
+            self._spans.served(self._span, method, route, self._status)
         if not self._streams:
-            self._metrics.answered(method, getattr(scope.get("route"), "path", "other"), self._status, seconds)
+            self._metrics.answered(method, route, self._status, seconds)
         if method not in _SAFE or self._status >= _OUR_FAULT:
             caller = scope.get("state", {}).get("caller")
             log.info(
