@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from lockstep.coordinator.core.announcing import (
     Batch,
@@ -22,12 +25,15 @@ from lockstep.coordinator.core.announcing import (
     tried_in_line,
 )
 from lockstep.coordinator.core.errors import LeaseLost, NotFound
+from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.ports import Outbox, Store
+from lockstep.coordinator.store import tables
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.ids import Prefix, is_id
 from tests.announcing.log import NOW, EventLog, event_log
+from tests.coordination import until
 
 MINUTE = timedelta(minutes=1)
 HOOK = Receiver("", ReceiverKind.WEBHOOK, "https://receiver.example.org/hook?key=1", NOW, secret="whsec_MDAwMA==")
@@ -300,3 +306,35 @@ class TestSqlite(OutboxContract):
     async def opened(self, folder: Path) -> AsyncIterator[Store]:
         async with open_store(f"sqlite:///{folder}/lockstep.db") as store:
             yield store
+
+
+class TestPostgres(OutboxContract):
+    @pytest.fixture(autouse=True)
+    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
+        self.urls = defaultdict[Path, str](new_database)
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Store]:
+        async with open_store(self.urls[folder]) as store:
+            yield store
+
+    @with_log
+    async def test_an_event_that_is_committed_late_is_not_passed_over(self, log: EventLog, outbox: Outbox) -> None:
+        """Positions are given before the commit, and a cursor past a position that is still to come would lose it."""
+        (url,) = self.urls.values()
+        hook = await outbox.add_webhook(HOOK)
+        engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+        async with engine.connect() as late, engine.connect() as looking:
+            row = {"kf_id": "EV_00000000", "uuid": "0" * 32, "event_type": EventType.INFO, "message": "late"}
+            await late.execute(insert(tables.event).values(**row, created_at=NOW, release_id=log.release_id))
+            await log.write("early")
+            claiming = asyncio.create_task(claim(outbox, hook.kf_id))
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'")
+
+            async def waits() -> bool:
+                return bool(await looking.scalar(waiting))
+
+            await until(waits)
+            await late.commit()
+            assert told((await claiming).line) == ["late", "early"]
+        await engine.dispose()
