@@ -26,6 +26,9 @@ EVERY_FIELD = StoredTask(
     cleanup_due=True,
     error="it broke",
     epoch=7,
+    retryable=False,
+    metrics={"rows": 7, "share": 0.5, "word": "ü"},
+    preview="http://preview.test",
 )
 
 NUMBERS = {"progress", "attempt", "cleanup_due"}

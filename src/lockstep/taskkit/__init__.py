@@ -29,7 +29,7 @@ from lockstep.taskkit.coordinator import CoordinatorError
 from lockstep.taskkit.service import TaskService
 from lockstep.taskkit.sqlite_store import SqliteStore
 from lockstep.taskkit.store import MemoryStore, StoredTask, StoreUnavailable, TaskStore
-from lockstep.taskkit.task import Task, TaskCanceled
+from lockstep.taskkit.task import Task, TaskCanceled, TaskFailed
 
 __all__ = [
     "CoordinatorError",
@@ -39,6 +39,7 @@ __all__ = [
     "StoredTask",
     "Task",
     "TaskCanceled",
+    "TaskFailed",
     "TaskService",
     "TaskStore",
 ]

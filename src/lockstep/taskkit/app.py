@@ -129,8 +129,8 @@ def _task_to_json(task: StoredTask, name: str) -> dict[str, Any]:
         "state": task.state.value,
         "progress": task.progress,
     }
-    further = {"error": task.error, "epoch": task.epoch}
-    return {**shown, **{name: value for name, value in further.items() if value is not None}}
+    epoch = {} if task.epoch is None else {"epoch": task.epoch}
+    return {**shown, **task.findings(), **epoch}
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,7 @@ ever, and what went wrong comes back as a reply or as `CoordinatorError`, to be 
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -67,9 +67,11 @@ class Coordinator:
         self._url = url.rstrip("/")
         self._token = token
 
-    async def patch_task(self, session: aiohttp.ClientSession, task_id: str, state: str, progress: int) -> Reply:
-        """Tell the state and progress of a task."""
-        return await self._ask(session, "PATCH", "tasks", task_id, {"state": state, "progress": progress})
+    async def patch_task(
+        self, session: aiohttp.ClientSession, task_id: str, state: str, progress: int, findings: Mapping[str, Any]
+    ) -> Reply:
+        """Tell the state and progress of a task, and what else there is to say about it."""
+        return await self._ask(session, "PATCH", "tasks", task_id, {"state": state, "progress": progress, **findings})
 
     async def release(self, release_id: str) -> dict[str, Any]:
         """Return a release as the coordinator shows it; without an answer, ask a few times more.

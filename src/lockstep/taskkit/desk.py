@@ -198,7 +198,7 @@ class Desk:
             try:
                 with self._lock:
                     worker.step = None
-                    self._conclude(worker, step.stored, error, was_stopped=step.is_stopped)
+                    self._conclude(worker, step, error)
             except StoreUnavailable as unavailable:
                 _log.error("the end of the work on task %s cannot be stored: %s", step.stored.task_id, unavailable)
                 if self._stopping.wait(STORE_PAUSE_S):
@@ -206,17 +206,17 @@ class Desk:
             else:
                 return
 
-    def _conclude(self, worker: _Worker, stored: StoredTask, error: BaseException | None, *, was_stopped: bool) -> None:
-        if error is not None and was_stopped:
+    def _conclude(self, worker: _Worker, step: Step, error: BaseException | None) -> None:
+        if error is not None and step.is_stopped:
             return
-        stored = replace(stored, epoch=worker.record.epoch)
+        stored = replace(step.stored, epoch=worker.record.epoch)
         if error is not None and stored.state not in DONE:
             _log.error(
                 "the cancel function failed on %s; it runs again at the next start", stored.task_id, exc_info=error
             )
             worker.record = replace(stored, cleanup_due=False)
             return
-        after = finished(stored) if error is None else failed(stored, worker.progress, error)
+        after = finished(stored, step) if error is None else failed(stored, worker.progress, error)
         if not self.store.replace(stored, after):
             worker.record = self.store.get(stored.task_id) or after
             return
@@ -224,7 +224,7 @@ class Desk:
         if after.state is not stored.state:
             level = logging.INFO if error is None else logging.ERROR
             _log.log(level, "task %s of release %s is %s", after.task_id, after.release_id, after.state, exc_info=error)
-            self._reporter.tell(after.task_id, after.state, after.progress)
+            self._reporter.tell(after.task_id, after.state, after.progress, after.findings())
 
 
 def _answered(request: Request, seen: StoredTask | None) -> tuple[StoredTask | None, Refused | None]:

@@ -11,11 +11,12 @@ Everything here happens in a thread with an event loop of its own, since the wor
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -38,6 +39,7 @@ FAREWELL_S: Final = 1.0
 class _Report:
     state: TaskState
     progress: int
+    findings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def must_arrive(self) -> bool:
@@ -81,13 +83,13 @@ class Reporter:
         self._thread.join(2 * FAREWELL_S)
         self._thread = self._loop = None
 
-    def tell(self, task_id: str, state: TaskState, progress: int) -> None:
+    def tell(self, task_id: str, state: TaskState, progress: int, findings: Mapping[str, Any] | None = None) -> None:
         """Leave the latest word about a task. Returns at once, from any thread.
 
         A progress is left where the courier on its way will look next, without waking anybody: work that computes
         would pay for every percent with a change of threads.
         """
-        report, line = _Report(state, progress), self._lines.get(task_id)
+        report, line = _Report(state, progress, findings or {}), self._lines.get(task_id)
         if line is not None and not report.must_arrive:
             if task_id not in self._refused:
                 line.latest = report
@@ -136,7 +138,7 @@ class Reporter:
             line.latest = None
             line.state_came.clear()
             line.tries += 1
-            reply = await self._patch(task_id, report.state, report.progress)
+            reply = await self._patch(task_id, report.state, report.progress, report.findings)
             pause_s = self._progress_interval_s
             if reply.is_refusal:
                 self._mute(task_id, line, report, reply)

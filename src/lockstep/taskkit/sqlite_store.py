@@ -32,10 +32,13 @@ CREATE TABLE IF NOT EXISTS lockstep_task (
   attempt INTEGER NOT NULL,
   cleanup_due INTEGER NOT NULL,
   error TEXT,
-  epoch INTEGER
+  epoch INTEGER,
+  retryable INTEGER,
+  metrics TEXT,
+  preview TEXT
 )
 """
-_ADDED: Final = {"epoch": "INTEGER"}
+_ADDED: Final = {"epoch": "INTEGER", "retryable": "INTEGER", "metrics": "TEXT", "preview": "TEXT"}
 """Columns that files made by earlier versions do not have. They may be null, so that an earlier version can go on."""
 
 _GET: Final = f"SELECT {_ALL} FROM lockstep_task WHERE task_id = ?"  # noqa: S608 - our own column names
@@ -166,6 +169,9 @@ def _to_row(task: StoredTask) -> tuple[Any, ...]:
         task.cleanup_due,
         task.error,
         task.epoch,
+        task.retryable,
+        None if task.metrics is None else json.dumps(dict(task.metrics)),
+        task.preview,
     )
 
 
@@ -175,4 +181,6 @@ def _from_row(row: Sequence[Any]) -> StoredTask:
     columns["studies"] = tuple(json.loads(columns["studies"]))
     columns["urls"] = tuple(json.loads(columns["urls"]))
     columns["cleanup_due"] = bool(columns["cleanup_due"])
+    columns["retryable"] = None if columns["retryable"] is None else bool(columns["retryable"])
+    columns["metrics"] = None if columns["metrics"] is None else json.loads(columns["metrics"])
     return StoredTask(**columns)

@@ -9,15 +9,19 @@ Every method may be called from any thread, may block for a moment, and raises `
 cannot be used just now. `tests/taskkit/test_task_stores.py` is the contract, one suite for all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from lockstep.protocol.states import TaskState
 
 AT_WORK: Final = frozenset({TaskState.RUNNING, TaskState.PUBLISHING})
 """The states in which a function of the service is at work."""
+
+
+Metric = int | float | str | bool
+"""What a service can say about what it staged: a count, a share, a word."""
 
 
 class StoreUnavailable(Exception):
@@ -30,8 +34,9 @@ class StoredTask:
 
     `progress` is in percent and changes with the state only: between two states it is known to the work alone.
     `attempt` counts how many times the work of the present state was begun, from 1. `cleanup_due` says that the
-    task is over and the cancel function has not finished yet. `error` is the sentence of the failure. `epoch` is the
-    highest that a request for the task came with, if any came with one.
+    task is over and the cancel function has not finished yet. `error` is the sentence of the failure, and `retryable`
+    whether another release may fare better, where the function said so. `epoch` is the highest that a request for the
+    task came with, if any came with one. `metrics` and `preview` are what the stage function said about what it staged.
     """
 
     task_id: str
@@ -44,11 +49,24 @@ class StoredTask:
     cleanup_due: bool = False
     error: str | None = None
     epoch: int | None = None
+    retryable: bool | None = None
+    metrics: Mapping[str, Metric] | None = None
+    preview: str | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether a function has to run for this task."""
         return self.state in AT_WORK or self.cleanup_due
+
+    def findings(self) -> dict[str, Any]:
+        """Return what there is to say about the task besides its state and progress, as answers and reports say it."""
+        said = {
+            "error": self.error,
+            "retryable": self.retryable,
+            "metrics": self.metrics or None,
+            "preview": self.preview,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class TaskStore(Protocol):

@@ -5,11 +5,16 @@ to say how far it is, and a way to learn that it should stop. It holds no rule; 
 stop means.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from lockstep.taskkit.coordinator import Coordinator, CoordinatorError
-from lockstep.taskkit.store import StoredTask
+from lockstep.taskkit.store import Metric, StoredTask
+
+MOST_METRICS: Final = 100
+LONGEST_TEXT: Final = 1000
 
 
 class TaskCanceled(BaseException):
@@ -19,6 +24,18 @@ class TaskCanceled(BaseException):
     A function need not catch it. What is to be thrown away is the cancel function's business: after a mere stop of
     the service the work is run again and may want what is there.
     """
+
+
+class TaskFailed(Exception):
+    """Raised by a function whose work cannot be done; the text is the sentence that people read.
+
+    `retryable` says whether the same may succeed in another release without anybody doing anything about it (the disk
+    was full, a service did not answer), or whether somebody has to.
+    """
+
+    def __init__(self, sentence: str, *, retryable: bool | None = None) -> None:
+        super().__init__(sentence)
+        self.retryable = retryable
 
 
 class Task:
@@ -39,6 +56,7 @@ class Task:
         coordinator: Coordinator | None,
         on_progress: Callable[[int], None],
         is_stopped: Callable[[], bool],
+        on_staged: Callable[[Mapping[str, Metric], str | None], None],
     ) -> None:
         self.id = stored.task_id
         self.release_id = stored.release_id
@@ -48,6 +66,7 @@ class Task:
         self._coordinator = coordinator
         self._on_progress = on_progress
         self._is_stopped = is_stopped
+        self._on_staged = on_staged
 
     def progress(self, done: float, of: float = 100) -> None:
         """Say how far the work is: `done` parts `of` so many, percent if not told otherwise.
@@ -69,6 +88,18 @@ class Task:
         if self._is_stopped():
             raise TaskCanceled(f"task {self.id} is to stop")
 
+    def staged(self, *, metrics: Mapping[str, Metric] | None = None, preview: str | None = None) -> None:
+        """Say what was staged, for the person who reviews the release; for the stage function, best at its end.
+
+        Args:
+            metrics: up to 100 figures or words by their names, such as `{"documents": 1204, "warnings": 0}`.
+            preview: an address at which what was staged can be looked at.
+
+        Raises:
+            ValueError: there are too many metrics, one is neither a number nor a text, or the preview is no address.
+        """
+        self._on_staged(_checked_metrics(metrics or {}), _checked_preview(preview))
+
     async def release(self) -> dict[str, Any]:
         """Ask the coordinator for the release, as its `GET /releases/{id}` shows it.
 
@@ -88,3 +119,32 @@ class Task:
 
 TaskFunction = Callable[[Task], Awaitable[None]] | Callable[[Task], None]
 """A stage, publish or cancel function, async or not."""
+
+
+def _checked_metrics(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Return metrics that every reader of JSON can take."""
+    if len(metrics) > MOST_METRICS:
+        raise ValueError(f"a task has at most {MOST_METRICS} metrics, not {len(metrics)}")
+    for name, value in metrics.items():
+        if not _is_metric(name, value):
+            raise ValueError(
+                f"a metric is a number or a short text under a short name, not {name!r:.60}: {value!r:.60}"
+            )
+    return dict(metrics)
+
+
+def _is_metric(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_TEXT:
+        return False
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+
+
+def _checked_preview(preview: str | None) -> str | None:
+    if preview is None:
+        return None
+    parts = urlsplit(preview)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(preview) > LONGEST_TEXT:
+        raise ValueError(f"a preview is an address such as https://preview.example.org, not {preview!r:.60}")
+    return preview

@@ -8,7 +8,7 @@ that calls neither runs to its end.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -17,8 +17,8 @@ from typing import Final
 
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.coordinator import Coordinator
-from lockstep.taskkit.store import StoredTask
-from lockstep.taskkit.task import Task, TaskFunction
+from lockstep.taskkit.store import Metric, StoredTask
+from lockstep.taskkit.task import Task, TaskFailed, TaskFunction
 from lockstep.taskkit.threads import make_loop
 
 _ERROR_LENGTH: Final = 1000
@@ -52,6 +52,8 @@ class Step:
     ) -> None:
         self.stored = stored
         self.is_stopped = False
+        self.metrics: Mapping[str, Metric] | None = None
+        self.preview: str | None = None
         self._is_over = False
         self._function = function
         self._coordinator = coordinator
@@ -68,6 +70,7 @@ class Step:
             coordinator=self._coordinator,
             on_progress=self._on_progress,
             is_stopped=lambda: self.is_stopped or self._is_over,
+            on_staged=self._note_staged,
         )
         try:
             returned = self._function(task)
@@ -87,6 +90,11 @@ class Step:
             if self._cancel_async is not None:
                 self._cancel_async()
 
+    def _note_staged(self, metrics: Mapping[str, Metric], preview: str | None) -> None:
+        if self.stored.state is not TaskState.RUNNING:
+            raise RuntimeError("task.staged() belongs into the stage function")
+        self.metrics, self.preview = metrics, preview
+
     async def _stoppable(self, work: Awaitable[None]) -> None:
         running = asyncio.ensure_future(work)
         with self._lock:
@@ -100,8 +108,10 @@ class Step:
                 self._cancel_async = None
 
 
-def finished(stored: StoredTask) -> StoredTask:
-    """Return a task as it is when its function came to its end."""
+def finished(stored: StoredTask, step: Step) -> StoredTask:
+    """Return a task as it is when its function came to its end, with what the function said about that."""
+    if stored.state is TaskState.RUNNING:
+        return replace(stored, state=TaskState.STAGED, progress=100, metrics=step.metrics, preview=step.preview)
     if stored.state in DONE:
         return replace(stored, state=DONE[stored.state], progress=100)
     return replace(stored, cleanup_due=False)
@@ -110,18 +120,25 @@ def finished(stored: StoredTask) -> StoredTask:
 def failed(stored: StoredTask, progress: int, error: BaseException) -> StoredTask:
     """Return a task as it is when its staging or publishing raised; what there is of it is to be thrown away."""
     return replace(
-        stored, state=TaskState.FAILED, progress=progress, attempt=1, cleanup_due=True, error=describe(error)
+        stored,
+        state=TaskState.FAILED,
+        progress=progress,
+        attempt=1,
+        cleanup_due=True,
+        error=describe(error),
+        retryable=error.retryable if isinstance(error, TaskFailed) else None,
     )
 
 
 def describe(error: BaseException) -> str:
     """Return the sentence for what a function raised; of a group, the sentences of its first members.
 
-    A plain `RuntimeError` has nothing to add to its text; the name of any other error is part of what it says.
+    A `TaskFailed` and a plain `RuntimeError` have nothing to add to their text; the name of any other error is part of
+    what it says.
     """
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(describe(member) for member in error.exceptions[:_SHOWN_ERRORS])[:_ERROR_LENGTH]
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
     name = type(error).__name__
-    sentence = text if type(error) is RuntimeError else f"{name}: {text}"
+    sentence = text if type(error) in {RuntimeError, TaskFailed} else f"{name}: {text}"
     return sentence[:_ERROR_LENGTH] if text else name
