@@ -20,6 +20,7 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.access import Access, Act
+from lockstep.coordinator.services.discretion import seen
 from lockstep.protocol.states import SETTLED_RELEASES
 
 
@@ -98,11 +99,6 @@ async def studies(store: Store, page: PageOf, which: StudyFilter | None = None, 
         return Page((), 0)
     shown = await store.studies(page, replace(which, visible=True, deleted=False))
     return Page(tuple(seen(study, sight) for study in shown.rows), shown.count)
-
-
-def seen(study: Study, sight: Sight) -> Study:
-    """Return a study as it may be seen: the version of an unpublished release is not for everybody."""
-    return study if sight.everything or study.kf_id in sight.studies else replace(study, version=study.last_pub_version)
 
 
 async def _must_exist(store: Store, which: TaskFilter, sight: Sight) -> None:

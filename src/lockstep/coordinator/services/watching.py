@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.records import Event, ReleaseView
 from lockstep.coordinator.ports import Feed, Store, Subscription
+from lockstep.coordinator.services.discretion import seen, seen_view
 from lockstep.protocol.states import SETTLED_RELEASES
 
 EVENTS_AT_ONCE: Final = 500
@@ -38,7 +40,14 @@ class Look:
 
 
 async def watch(
-    store: Store, feed: Feed, release_id: str, *, after: int = 0, closing: asyncio.Event, beat_s: float
+    store: Store,
+    feed: Feed,
+    release_id: str,
+    *,
+    after: int = 0,
+    closing: asyncio.Event,
+    beat_s: float,
+    sight: Sight = ALL,
 ) -> AsyncGenerator[Look, None]:
     """Yield what there is to see of a release, at least once every `beat_s` seconds.
 
@@ -49,18 +58,19 @@ async def watch(
         after: the position of the last event that the watcher has seen.
         closing: set when the server closes; watching ends.
         beat_s: the longest time between two looks, in seconds.
+        sight: what the watcher may see.
 
     Raises:
-        NotFound: there is no such release.
+        NotFound: there is no such release, or the watcher may not see it.
     """
     with feed.subscribe(release_id) as subscription:
         while not closing.is_set():
-            view = await store.release(release_id)
+            view = await store.release(release_id, sight)
             events = await store.events_after(release_id, after, EVENTS_AT_ONCE)
             after = events[-1].position if events else after
             more = len(events) == EVENTS_AT_ONCE
             ended = not more and view.release.state in SETTLED_RELEASES
-            yield Look(view, tuple(events), ended)
+            yield Look(seen_view(view, sight), tuple(seen(event, sight) for event in events), ended)
             if ended:
                 return
             if not more:
