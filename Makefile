@@ -8,7 +8,7 @@ UV_VERSION := $(shell sed -n 's/^  "uv==\(.*\)",$$/\1/p' pyproject.toml)
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench simulate format schema
+.PHONY: help setup demo test lint bench simulate format screenshots schema
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,3 +50,6 @@ bench: setup ## measure, and write docs/benchmarks.md
 
 schema: setup ## write docs/schema.graphql anew
 	@$(BIN)/python -m lockstep.coordinator.web.graphql.sdl > docs/schema.graphql
+
+screenshots: setup ## take pictures of the dashboard for the docs (needs a Chromium: apt-get install chromium)
+	@$(BIN)/python -m tests.dashboard.screenshots docs/images

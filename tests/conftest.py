@@ -20,7 +20,8 @@ _PATIENCE_S = 2
 
 
 @asynccontextmanager
-async def _serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Put an application behind a real server for the length of a `with`."""
     # Named as TCP, or asyncio would not switch Nagle's delay off and every answer would take 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -50,7 +51,7 @@ async def _shut_down(server: uvicorn.Server) -> None:
 @pytest.fixture
 def serve() -> Serve:
     """Put any ASGI application behind a real server, in the test's own event loop, for the length of a `with`."""
-    return _serving
+    return serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

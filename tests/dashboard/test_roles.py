@@ -56,7 +56,7 @@ async def _coordinator(issuer: Provider, folder: Path) -> AsyncIterator[tuple[Ru
 
 
 async def _signed_in(
-    browser: Browser, c: Running, issuer: Provider, sub: str, roles: Sequence[str], groups: Sequence[str] = ()
+    browser: Browser, c: Running, issuer: Provider, *, sub: str, roles: Sequence[str], groups: Sequence[str] = ()
 ) -> Page:
     claims = {"nickname": sub, "email": f"{sub}@example.org", ROLES: list(roles), GROUPS: list(groups)}
     async with httpx.AsyncClient() as web:
@@ -73,7 +73,7 @@ def test_each_role_is_offered_what_it_may_and_refused_the_rest(issuer: Provider,
     async def go() -> None:
         async with _coordinator(issuer, tmp_path) as (c, (first, second)), chromium() as browser:
             address = f"{c.url}/releases/{first}"
-            dev = await _signed_in(browser, c, issuer, "dora", ["DEV"])
+            dev = await _signed_in(browser, c, issuer, sub="dora", roles=["DEV"])
             await dev.goto(address)
             await expect(dev.get_by_role("link", name="Cancel…")).to_be_visible()
             await expect(dev.get_by_role("link", name="Publish…")).to_have_count(0)
@@ -82,7 +82,7 @@ def test_each_role_is_offered_what_it_may_and_refused_the_rest(issuer: Provider,
             await expect(dev.get_by_role("heading", name="That is not allowed")).to_be_visible()
             assert (await c.desk.store.release(first)).release.state is ReleaseState.STAGED
 
-            user = await _signed_in(browser, c, issuer, "ulla", ["USER"], [STUDIES[0]])
+            user = await _signed_in(browser, c, issuer, sub="ulla", roles=["USER"], groups=[STUDIES[0]])
             await user.goto(address)
             await expect(user.get_by_role("heading", name="Release 0")).to_be_visible()
             for name in ("Cancel…", "Publish…", "Edit"):
@@ -92,7 +92,7 @@ def test_each_role_is_offered_what_it_may_and_refused_the_rest(issuer: Provider,
             await user.goto(f"{c.url}/services")
             await expect(user.get_by_role("heading", name="That is not allowed")).to_be_visible()
 
-            admin = await _signed_in(browser, c, issuer, "anna", ["ADMIN"])
+            admin = await _signed_in(browser, c, issuer, sub="anna", roles=["ADMIN"])
             await admin.goto(address)
             await expect(admin.get_by_text("Nobody signs in here")).to_have_count(0)
             await admin.get_by_role("link", name="Publish…").click()
@@ -112,7 +112,7 @@ def test_who_is_not_signed_in_sees_the_public_page_and_is_asked_elsewhere(issuer
             await expect(page.get_by_text("Nothing has been published yet.")).to_be_visible()
             await page.goto(f"{c.url}/releases/{first}")
             assert page.url.startswith(issuer.url)
-            page = await _signed_in(browser, c, issuer, "olga", ["ADMIN"])
+            page = await _signed_in(browser, c, issuer, sub="olga", roles=["ADMIN"])
             said: list[str] = []
             page.on("console", lambda message: said.append(message.text))
             await page.get_by_role("button", name="Sign out").click()

@@ -1,5 +1,6 @@
 """The dashboard, put together: its addresses, its errors as pages, and its place in the application."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 from urllib.parse import urlencode
 
@@ -98,13 +99,12 @@ def add(app: FastAPI, desk: Desk) -> None:
 
 def _say_on_pages(app: FastAPI) -> None:
     """Have errors of signing in, which the browser is on its way through, said on a page."""
-    said = app.exception_handlers[CoordinatorError]
+    said = cast("Callable[[Request, Exception], Awaitable[Response]]", app.exception_handlers[CoordinatorError])
 
     async def sorry(request: Request, error: Exception) -> Response:
         if request.url.path in _SIGNING_IN and accepts(request.scope, PAGE):
             return await _apologise(request, error)
-        answer: Response = await said(request, error)
-        return answer
+        return await said(request, error)
 
     app.add_exception_handler(CoordinatorError, sorry)
 
