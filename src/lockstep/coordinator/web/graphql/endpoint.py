@@ -4,15 +4,14 @@ A POST carries JSON, a form, or the bare query; a GET asks and changes nothing. 
 included, is answered 200 with `data` and `errors`, since clients show nothing of other answers. Other statuses are for
 requests that carry no query, or one that may not come this way. Browsers that ask for a page are given the explorer.
 
-The schema stands on a library that takes long to import. That is done on a thread of its own when the first request
-comes, so that the coordinator starts sooner and whoever else is served in the meantime is not held up.
+The schema stands on a library that takes long to import, and large answers take long to make. Both are done on a thread
+of their own, the import when the first request comes, so that the coordinator starts sooner and nobody is held up.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,12 +25,11 @@ from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.errors import STATUSES
 from lockstep.coordinator.web.graphql import explorer
-
-if TYPE_CHECKING:
-    from lockstep.coordinator.web.graphql.execution import Question
+from lockstep.coordinator.web.graphql.apart import apart, run_on
 
 PATH: Final = "/graphql"
 BARE_QUERY: Final = "application/graphql"
+_NOT_THIS_WAY: Final = 405
 
 
 def add(app: Starlette) -> None:
@@ -54,26 +52,26 @@ async def _answer(request: Request) -> Response:
 
 
 async def _execute(request: Request, fields: Mapping[str, Any]) -> Response:
-    execution = _load() if _load.cache_info().currsize else await asyncio.to_thread(_load)
-    question: Question = execution.Question(
-        query=_query(fields),
-        variables=_variables(fields),
-        operation=_operation(fields),
-        may_change=request.method == "POST",
+    home = asyncio.get_running_loop()
+    answer, status = await run_on(
+        apart(),
+        _put(
+            query=_query(fields),
+            variables=_variables(fields),
+            operation=_operation(fields),
+            may_change=request.method == "POST",
+            visit={"desk": desk_of(request), "caller": caller_of(request), "home": home},
+        ),
     )
-    try:
-        answer = await execution.execute(question, desk_of(request), caller_of(request))
-    except execution.OnlyByPost as error:
-        return _refusal(str(error), 405, {"Allow": "POST"})
-    return _GraphqlAnswer(answer)
+    return _GraphqlAnswer(answer, status, {"Allow": "POST"} if status == _NOT_THIS_WAY else None)
 
 
-@cache
-def _load() -> Any:  # noqa: ANN401 - the module, which is imported late
-    from lockstep.coordinator.web.graphql import execution, schema  # noqa: PLC0415 - see above
+async def _put(*, visit: Mapping[str, Any], **question: Any) -> tuple[bytes, int]:  # noqa: ANN401 - handed on
+    """Put a question; this is where the library is imported, by the first."""
+    from lockstep.coordinator.web.graphql.execution import Question, answer  # noqa: PLC0415 - see above
+    from lockstep.coordinator.web.graphql.visit import Visit  # noqa: PLC0415
 
-    schema.schema()
-    return execution
+    return await answer(Question(**question), Visit(**visit))
 
 
 def _query(fields: Mapping[str, Any]) -> str:
@@ -110,7 +108,11 @@ class _GraphqlAnswer(JsonAnswer):
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say
         """Return the body."""
-        return json.dumps(content, check_circular=False, allow_nan=False, separators=(",", ":")).encode()
+        return (
+            content
+            if isinstance(content, bytes)
+            else json.dumps(content, check_circular=False, allow_nan=False, separators=(",", ":")).encode()
+        )
 
 
 def _refusal(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,24 +1,21 @@
-"""Answers one question: executes its query on the schema, and puts the outcome as clients know it."""
+"""Answers one question: executes its query on the schema, and puts the outcome as clients know it, to the last byte."""
 
+import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import GraphQLError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from lockstep.coordinator.core.callers import Caller
-from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.graphql.mistakes import sentence
 from lockstep.coordinator.web.graphql.schema import schema
-from lockstep.coordinator.web.graphql.visit import Visit
+from lockstep.coordinator.web.graphql.visit import TOO_MUCH, Visit
 
 _ASKING: Final = frozenset({OperationType.QUERY})
 _ANYTHING: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
-
-
-class OnlyByPost(Exception):
-    """Something was to be changed in a way that only asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +33,37 @@ class Question:
     may_change: bool
 
 
-async def execute(question: Question, desk: Desk, caller: Caller) -> dict[str, Any]:
-    """Return the answer to a question.
-
-    Raises:
-        OnlyByPost: it would change something and may not.
-    """
-    try:
-        result = await schema().execute(
+async def answer(question: Question, visit: Visit) -> tuple[bytes, int]:
+    """Return the answer to a question, as JSON, and its HTTP status."""
+    executing = asyncio.create_task(
+        schema().execute(
             question.query,
             variable_values=question.variables,
             operation_name=question.operation,
-            context_value=Visit(desk, caller),
+            context_value=visit,
             allowed_operation_types=_ANYTHING if question.may_change else _ASKING,
         )
-    except CannotGetOperationTypeError:
-        return {"errors": [{"message": _no_operation(question.operation)}]}
-    except InvalidOperationTypeError as error:
-        raise OnlyByPost("Can only perform a mutation operation from a POST request.") from error
-    if result.errors is None:
-        return {"data": result.data}
-    errors = [_told(error) for error in result.errors]
-    return (
-        {"errors": errors}
-        if result.data is None and not _began(result.errors)
-        else {"errors": errors, "data": result.data}
     )
+    visit.give_up = executing.cancel
+    try:
+        return _json(_shown(await executing)), 200
+    except asyncio.CancelledError:
+        if not visit.too_much:
+            raise
+        return _refusal(TOO_MUCH), 200
+    except CannotGetOperationTypeError:
+        return _refusal(_no_operation(question.operation)), 200
+    except InvalidOperationTypeError:
+        return _refusal("Can only perform a mutation operation from a POST request."), 405
+
+
+def _shown(result: ExecutionResult) -> dict[str, Any]:
+    """Return a result as clients know it: with data, null at the worst, once anything of it was executed."""
+    errors = result.errors or []
+    shown: dict[str, Any] = {"errors": [_told(error) for error in errors]} if errors else {}
+    if result.data is not None or any(error.path for error in errors):
+        shown["data"] = result.data
+    return shown
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:
@@ -73,9 +75,13 @@ def _told(error: GraphQLError) -> dict[str, Any]:
     return told
 
 
-def _began(errors: list[GraphQLError]) -> bool:
-    """Tell whether the query was executed: an error that has a path came of a field."""
-    return any(error.path for error in errors)
+def _refusal(sentence: str) -> bytes:
+    return _json({"errors": [{"message": sentence}]})
+
+
+def _json(content: object) -> bytes:
+    """Return content as JSON in ASCII, since it may repeat whatever a client sent, half of a character included."""
+    return json.dumps(content, check_circular=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _no_operation(name: str | None) -> str:

@@ -59,7 +59,7 @@ async def create_release_note(info: Info, input: ReleaseNoteInput) -> CreateRele
     description = check(NoteEdit, {"description": input.description}).description
     new = NewNote(description, key(input.release), key(input.study), visit.caller.name)
     try:
-        note = await writing.create_note(visit.desk.commands, new, visit.caller)
+        note = await visit.ask(writing.create_note(visit.desk.commands, new, visit.caller))
     except Invalid as error:
         raise Refused(" ".join(sentence for sentences in error.fields.values() for sentence in sentences)) from error
     return CreateReleaseNoteMutation(release_note=await _note(info, note.kf_id))
@@ -75,7 +75,7 @@ async def update_release_note(
     visit.must(Act.EDIT_NOTE)
     edit = check(NoteEdit, {"description": input.description})
     try:
-        await writing.edit_note(visit.desk.commands, note_id, edit, visit.caller)
+        await visit.ask(writing.edit_note(visit.desk.commands, note_id, edit, visit.caller))
     except NotFound:
         raise Refused(f"Release note {note_id} does not exist") from None
     return UpdateReleaseNoteMutation(release_note=await _note(info, note_id))
@@ -86,12 +86,12 @@ async def remove_release_note(info: Info, release_note: strawberry.ID) -> Remove
     visit, note_id = info.context, key(release_note)
     visit.must(Act.REMOVE_NOTE)
     try:
-        await writing.remove_note(visit.desk.commands, note_id, visit.caller)
+        await visit.ask(writing.remove_note(visit.desk.commands, note_id, visit.caller))
     except NotFound:
         raise Refused(f"Release note {note_id} does not exist") from None
     return RemoveReleaseNoteMutation(success=True)
 
 
 async def _note(info: Info, note_id: str) -> ReleaseNoteNode | None:
-    found = await info.context.desk.store.look_up(Entity.NOTE, [note_id], info.context.sight)
+    found = await info.context.ask(info.context.desk.store.look_up(Entity.NOTE, [note_id], info.context.sight))
     return cast("ReleaseNoteNode", show(found[note_id], info.context)) if note_id in found else None

@@ -80,7 +80,7 @@ async def start_release(info: Info, input: ReleaseInput) -> StartReleaseMutation
     visit.must(Act.CREATE_RELEASE, own=bool(studies) and visit.caller.groups.issuperset(studies))
     optional = fields_of(description=input.description, is_major=input.is_major)
     new = check(NewRelease, {"name": input.name, "studies": studies, "author": visit.caller.name, **optional})
-    view = await visit.desk.commands.create_release(new.new_release(), visit.caller)
+    view = await visit.ask(visit.desk.commands.create_release(new.new_release(), visit.caller))
     return StartReleaseMutation(release=_shown(info, view))
 
 
@@ -90,7 +90,7 @@ async def update_release(info: Info, release: strawberry.ID, input: UpdateReleas
     visit.must(Act.EDIT_RELEASE)
     edit = check(ReleaseEdit, fields_of(name=input.name, description=input.description))
     try:
-        view = await visit.desk.commands.edit_release(key(release), edit, visit.caller)
+        view = await visit.ask(visit.desk.commands.edit_release(key(release), edit, visit.caller))
     except NotFound:
         raise Refused(_NO_RELEASE) from None
     return UpdateReleaseMutation(release=_shown(info, view))
@@ -101,7 +101,7 @@ async def publish_release(info: Info, release: strawberry.ID) -> PublishReleaseM
     visit = info.context
     visit.must(Act.PUBLISH_RELEASE)
     try:
-        view = await visit.desk.commands.publish(key(release), visit.caller)
+        view = await visit.ask(visit.desk.commands.publish(key(release), visit.caller))
     except NotFound:
         raise Refused(_NO_RELEASE) from None
     return PublishReleaseMutation(release=_shown(info, view))
@@ -112,10 +112,10 @@ async def cancel_release(info: Info, release: strawberry.ID) -> CancelReleaseMut
     visit = info.context
     visit.must(Act.CANCEL_RELEASE)
     try:
-        before = await visit.desk.store.release(key(release))
+        before = await visit.ask(visit.desk.store.release(key(release)))
         if before.release.state in SETTLED_RELEASES:
             raise Conflict(f"The release in state {before.release.state} may not be canceled.")
-        view = await visit.desk.commands.cancel(key(release), visit.caller)
+        view = await visit.ask(visit.desk.commands.cancel(key(release), visit.caller))
     except NotFound:
         raise Refused(_NO_RELEASE) from None
     return CancelReleaseMutation(release=_shown(info, view))
@@ -125,7 +125,7 @@ async def sync_studies(info: Info) -> SyncStudiesMutation:
     """Make the studies here those of the data service."""
     visit = info.context
     visit.must(Act.SYNC_STUDIES)
-    result = await visit.desk.commands.sync_studies(visit.caller)
+    result = await visit.ask(visit.desk.commands.sync_studies(visit.caller))
     new, deleted = [await _studies(info, kf_ids) for kf_ids in (result.new, result.deleted)]
     return SyncStudiesMutation(new=new, deleted=deleted)
 
@@ -135,5 +135,5 @@ def _shown(info: Info, view: ReleaseView) -> ReleaseNode:
 
 
 async def _studies(info: Info, kf_ids: tuple[str, ...]) -> Connection[StudyNode]:
-    found = await info.context.desk.store.look_up(Entity.STUDY, kf_ids, info.context.sight)
+    found = await info.context.ask(info.context.desk.store.look_up(Entity.STUDY, kf_ids, info.context.sight))
     return whole(cast("StudyNode", show(found[kf_id], info.context)) for kf_id in kf_ids if kf_id in found)

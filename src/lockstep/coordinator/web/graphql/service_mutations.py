@@ -46,7 +46,7 @@ async def create_task_service(info: Info, input: TaskServiceInput) -> CreateTask
     author = visit.caller.name
     try:
         new = check(NewService, {"name": input.name, "url": input.url, "author": author, **optional})
-        service = await visit.desk.commands.register_service(new, visit.caller)
+        service = await visit.ask(visit.desk.commands.register_service(new, visit.caller))
     except Invalid as error:
         raise _of_service(error) from error
     return CreateTaskServiceMutation(task_service=await _service(info, service.kf_id))
@@ -63,11 +63,11 @@ async def update_task_service(
     service_id = key(task_service)
     given = fields_of(name=input.name, url=input.url, description=input.description, enabled=input.enabled)
     try:
-        before = await visit.desk.store.service(service_id)
+        before = await visit.ask(visit.desk.store.service(service_id))
         edit = check(ServiceEdit, given)
         if edit.url == before.url:
             edit = check(ServiceEdit, {name: value for name, value in given.items() if name != "url"})
-        await visit.desk.commands.edit_service(service_id, edit, visit.caller)
+        await visit.ask(visit.desk.commands.edit_service(service_id, edit, visit.caller))
     except NotFound:
         raise Refused("TaskService matching query does not exist.") from None
     except Invalid as error:
@@ -83,5 +83,5 @@ def _of_service(error: Invalid) -> Exception:
 
 
 async def _service(info: Info, service_id: str) -> TaskServiceNode | None:
-    found = await info.context.desk.store.look_up(Entity.SERVICE, [service_id], info.context.sight)
+    found = await info.context.ask(info.context.desk.store.look_up(Entity.SERVICE, [service_id], info.context.sight))
     return cast("TaskServiceNode", show(found[service_id], info.context)) if service_id in found else None

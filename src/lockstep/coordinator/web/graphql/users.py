@@ -64,7 +64,7 @@ async def my_profile(info: Info) -> UserNode | None:
     visit = info.context
     visit.must(Act.SEE_PROFILE)
     try:
-        user = await visit.desk.store.people.user(visit.caller.subject)
+        user = await visit.ask(visit.desk.store.people.user(visit.caller.subject))
     except NotFound:
         user = _made_up(visit)
     return _shown(user, visit.caller)
@@ -95,9 +95,9 @@ class ListOfUsers(FieldExtension):
 
 async def _users(visit: Visit, which: UserFilter, span: Span, order: str) -> Connection[UserNode]:
     people = visit.desk.store.people
-    total = (await people.users(PageOf(1, 0, order), which)).count
+    total = (await visit.ask(people.users(PageOf(1, 0, order), which))).count
     places = span.places(total, UNLIMITED)
-    page = await people.users(PageOf(len(places), places.start, order), which)
+    page = await visit.ask(people.users(PageOf(len(places), places.start, order), which))
     end = total if span.before is None else min(span.before, total)
     nodes = [_shown(user, visit.caller) for user in page.rows]
     earlier = span.last is not None and places.start > span.low
