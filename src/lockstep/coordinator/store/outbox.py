@@ -1,7 +1,8 @@
 """The outbox on a SQL database: the log of events, a cursor in it for every receiver, and what was tried.
 
-Nothing is written here when a release changes. A receiver's row is claimed for one batch, under an epoch that fences
-what others may still hold of it; the batch's outcome, the new cursor and the end of the claim are one transaction.
+Nothing is written here when a release changes. Events are committed in the order of their positions (`turns.EVENTS`),
+so that a cursor passes none by. A receiver's row is claimed for one batch, under an epoch that fences what others may
+still hold of it; the batch's outcome, the new cursor and the end of the claim are one transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -187,9 +188,6 @@ def _owed(connection: Connection, now: datetime, alone: bool) -> list[str]:
 def _claim(connection: Connection, claim: Mapping[str, Any]) -> Batch | None:
     if connection.execute(_CLAIM, claim).rowcount == 0:
         return None
-    if connection.dialect.name == "postgresql":
-        # Two transactions may commit in another order than that of their positions; a cursor would pass the later by.
-        connection.exec_driver_sql("LOCK TABLE event IN SHARE MODE")
     row = connection.execute(_CLAIMED, {"of_kf_id": claim["of_kf_id"]}).one()
     claimed, now = _receiver(row), claim["now"]
     aside = connection.execute(_ASIDE, {"receiver": row[0], "now": now}).all()
