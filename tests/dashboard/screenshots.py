@@ -56,8 +56,7 @@ def everything() -> list[Picture]:
 
 
 async def take(pictures: list[Picture], folder: Path) -> None:
-    """Take pictures into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Take pictures into a folder that is there."""
     with TemporaryDirectory() as files:
         async with scenery(serving, Path(files)) as (c, shown), serving(c.app()) as url, chromium() as browser:
             for picture in pictures:
@@ -91,6 +90,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if find_browser() is None:
         sys.exit(f"No pictures: {MISSING}.")
+    chosen.folder.mkdir(parents=True, exist_ok=True)
     asyncio.run(take(everything() if chosen.all else list(SHOWN), chosen.folder))
 
 

@@ -57,6 +57,7 @@ def to_html(text: str) -> Markup:
 
 
 def to_line(text: str, longest: int = 140) -> str:
-    """Return the beginning of a text in one line."""
-    line = " ".join(text.split())
+    """Return the beginning of a text in one line, without the marks of Markdown."""
+    blocks = ("".join(child.content or " " for child in token.children or ()) for token in _PARSER.parse(text))
+    line = " ".join(" ".join(blocks).split())
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
