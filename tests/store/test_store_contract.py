@@ -809,6 +809,15 @@ class StoreContract:
         assert (await store.study(STUDIES[0])).name == "last"
 
     @with_store
+    async def test_a_study_is_called_whatever_the_data_service_calls_it(self, store: Store) -> None:
+        """Real names are longer than the 256 characters of the coordinator in the field; nothing limits them."""
+        long = "Genomics of " * 500
+        names = (long, "a\0b", "", None, "\0")
+        await store.sync_studies([StudyFacts(*of, True, NOW) for of in zip(STUDIES, names, strict=True)])
+        called = [(await store.study(study_id)).name for study_id in STUDIES]
+        assert called == [long, "ab", *STUDIES[2:]]
+
+    @with_store
     async def test_studies_are_listed_newest_created_first_those_of_unknown_age_last(self, store: Store) -> None:
         ages = (NOW, None, NOW + SECOND, NOW, None)
         await store.sync_studies([StudyFacts(kf_id, "n", True, at) for kf_id, at in zip(STUDIES, ages, strict=True)])

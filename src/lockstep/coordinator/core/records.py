@@ -65,12 +65,17 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What the data service says of one study. A study without a name is called by its id."""
+    """What the data service says of one study; the name is of any length, or missing."""
 
     kf_id: str
     name: str | None
     visible: bool
     created_at: datetime | None
+
+    @property
+    def title(self) -> str:
+        """Return what the study is called: its name, or its id; without NUL characters, which not every store keeps."""
+        return (self.name or "").replace("\0", "") or self.kf_id
 
 
 @dataclass(frozen=True, slots=True)

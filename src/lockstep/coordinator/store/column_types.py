@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,3 +89,6 @@ def _text(word: StrEnum | None) -> str | None:
 
 POSITION: Final = BigInteger().with_variant(Integer(), "sqlite")
 """The number of a row in its table, given by the database and rising: the order of creation."""
+
+UNLIMITED: Final = Text().with_variant(String(256), "sqlite")
+"""A text of any length that others decide. SQLite, where the column is called by its first name, knows no lengths."""

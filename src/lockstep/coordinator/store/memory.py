@@ -349,7 +349,7 @@ class MemoryStore:
         """Make the mirrored studies the same as those given."""
         before = self._studies
         given = {
-            fact.kf_id: Study(fact.kf_id, fact.name or fact.kf_id, fact.visible, False, fact.created_at)
+            fact.kf_id: Study(fact.kf_id, fact.title, fact.visible, False, fact.created_at)
             for fact in facts
         }
         gone = {kf_id: replace(study, deleted=True) for kf_id, study in before.items() if kf_id not in given}

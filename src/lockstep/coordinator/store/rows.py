@@ -205,10 +205,10 @@ def to_study(row: AnyRow) -> Study:
 
 
 def from_facts(facts: StudyFacts) -> Values:
-    """Return the columns of a study that the data service decides. A study without a name is called by its id."""
+    """Return the columns of a study that the data service decides."""
     return {
         "kf_id": facts.kf_id,
-        "name": facts.name or facts.kf_id,
+        "name": facts.title,
         "visible": facts.visible,
         "deleted": False,
         "created_at": facts.created_at,

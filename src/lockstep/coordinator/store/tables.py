@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from lockstep.coordinator.core.announcing import DeliveryState, ReceiverKind
 from lockstep.coordinator.core.model import Delivery, EventType
-from lockstep.coordinator.store.column_types import POSITION, UtcDateTime, Word
+from lockstep.coordinator.store.column_types import POSITION, UNLIMITED, UtcDateTime, Word
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
@@ -198,7 +198,7 @@ study = Table(
     "study",
     metadata,
     Column("kf_id", String(11), primary_key=True),
-    Column("name", String(256), nullable=False),
+    Column("name", UNLIMITED, nullable=False),
     Column("visible", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("created_at", UtcDateTime),

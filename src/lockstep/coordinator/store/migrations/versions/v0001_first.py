@@ -10,6 +10,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_UNLIMITED = sa.Text().with_variant(sa.String(length=256), "sqlite")
 _POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TALLIES = (
     "tasks:waiting",
@@ -143,7 +144,7 @@ def upgrade() -> None:
     op.create_table(
         "study",
         sa.Column("kf_id", sa.String(length=11), nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("name", _UNLIMITED, nullable=False),
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=True),
