@@ -23,7 +23,7 @@ class Question:
     """What a client sent.
 
     Attributes:
-        operation: which operation of the query is meant; None when it has only one.
+        operation: which operation of the query is meant; None for the first.
         may_change: whether it came in a way by which things may be changed.
     """
 
@@ -52,7 +52,7 @@ async def answer(question: Question, visit: Visit) -> tuple[bytes, int]:
             raise
         return _refusal(TOO_MUCH), 200
     except CannotGetOperationTypeError:
-        return _refusal(_no_operation(question.operation)), 200
+        return _refusal(f'Unknown operation named "{question.operation}".'), 200
     except InvalidOperationTypeError:
         return _refusal("Can only perform a mutation operation from a POST request."), 405
 
@@ -82,9 +82,3 @@ def _refusal(sentence: str) -> bytes:
 def _json(content: object) -> bytes:
     """Return content as JSON in ASCII, since it may repeat whatever a client sent, half of a character included."""
     return json.dumps(content, check_circular=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _no_operation(name: str | None) -> str:
-    if name is None:
-        return "Must provide operation name if query contains multiple operations."
-    return f'Unknown operation named "{name}".'
