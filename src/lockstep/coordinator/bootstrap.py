@@ -55,6 +55,7 @@ from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.tracing import CollectedSpans, collecting
 from lockstep.coordinator.web.app import make_app
 from lockstep.coordinator.web.desk import Desk
+from lockstep.coordinator.web.rest.probes import only_probes
 
 if TYPE_CHECKING:
     from lockstep.coordinator.adapters.postgres_feed import PostgresFeed
@@ -224,8 +225,26 @@ async def working(settings: Settings) -> AsyncIterator[None]:
         jobs = await _jobs(stack, ground, engine)
         if settings.redis_url:
             jobs.append(_consumed(settings, engine))
+        await _probed(stack, ground, engine)
         async with _at_work(*_speaking(ground.feed)), _at_work(*jobs):
             yield
+
+
+async def _probed(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> None:
+    """Answer those who ask how a worker is, if the settings say so."""
+    settings = ground.settings
+    if not settings.worker_port:
+        return
+    desk = Desk(
+        ground.commands(engine),
+        ground.store,
+        ground.feed,
+        metrics=ground.metrics,
+        metrics_token=settings.metrics_token,
+        pulse=engine.pulse,
+    )
+    listener = stack.enter_context(listen(settings.host, settings.worker_port, "WORKER_PORT"))
+    await stack.enter_async_context(serving(only_probes(desk), desk.closing, listener))
 
 
 async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from lockstep.coordinator.settings import PREFIX
 
@@ -22,8 +22,13 @@ class CannotStart(Exception):
     """The coordinator cannot start; the text is one line that says why, and what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
     """Take the port, before anything else is begun: a taken one is the most common reason not to start.
+
+    Args:
+        host: the address to serve on.
+        port: the port; 0 takes any that is free.
+        setting: by which the port was chosen.
 
     Raises:
         CannotStart: it cannot be served on; the text says why.
@@ -41,16 +46,17 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
+        named = f"{PREFIX}{setting}"
         if error.errno == errno.EADDRINUSE:
-            reason = f"Port {port} of {host} is taken by another program: end that one, or set {PREFIX}PORT to another"
+            reason = f"Port {port} of {host} is taken by another program: end that one, or set {named} to another"
         else:
-            reason = f"Port {port} of {host} cannot be served on ({error.strerror}): set {PREFIX}PORT or {PREFIX}HOST"
+            reason = f"Port {port} of {host} cannot be served on ({error.strerror}): set {named} or {PREFIX}HOST"
         raise CannotStart(f"{reason} (0 takes any port that is free).") from error
     return listener
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, closing: asyncio.Event, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(app: ASGIApp, closing: asyncio.Event, listener: socket.socket) -> AsyncIterator[None]:
     """Serve an application on a port for as long as the context is open; its event streams end with `closing`."""
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S

@@ -333,6 +333,14 @@ class Settings(BaseSettings):
         "a text of 16 to 200 characters without spaces",
         pattern=r"^$|^[!-~]{16,200}$",
     )
+    worker_port: int = _setting(
+        0,
+        "The TCP port on which `lockstep worker` answers `/healthz`, `/readyz` and `/metrics`; 0 for none. Default: "
+        "none; what workers count is then not to be seen.",
+        "a whole number from 0 to 65535, such as 5001",
+        ge=0,
+        le=65_535,
+    )
     otlp_endpoint: Annotated[str, AfterValidator(_http_address)] = _setting(
         "",
         "Where traces are sent, by OTLP over HTTP; it takes the extra `telemetry`. Default: nowhere; none are made.",

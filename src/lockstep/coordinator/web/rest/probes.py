@@ -9,7 +9,9 @@ from ipaddress import ip_address
 from typing import Final
 
 from fastapi import Request
+from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.routing import Route
 from typing_extensions import TypedDict
 
 from lockstep.coordinator.core.errors import Unavailable
@@ -82,6 +84,13 @@ def _may_read(request: Request, desk: Desk) -> bool:
         return ip_address(request.client.host).is_loopback
     except ValueError:
         return False
+
+
+def only_probes(desk: Desk) -> Starlette:
+    """Make an application that answers probes and nothing else, for a process that serves nothing else."""
+    app = Starlette(routes=[Route(operation.path, operation.call) for operation in OPERATIONS])
+    app.state.desk = desk
+    return app
 
 
 OPERATIONS: Final = (
