@@ -29,3 +29,9 @@ def new_database(postgres: Postgres) -> Callable[[], str]:
     """Make an empty store's database; return its address."""
     numbers = count()
     return lambda: postgres.create_database(f"test_{next(numbers)}", "migrated")
+
+
+@pytest.fixture
+def postgres_database(new_database: Callable[[], str]) -> str:
+    """The address of a database of the test's own, with nothing in it."""
+    return new_database()
