@@ -414,3 +414,27 @@ def test_an_address_that_is_none(url: str) -> None:
     """A wrong address is found when the service is made, not at its first report."""
     with pytest.raises(ValueError, match="the coordinator's address must be of the form http://host:port"):
         TaskService("mistaken", coordinator_url=url)
+
+
+def test_a_task_at_work_shows_that_it_is_alive(serve: Any) -> None:
+    """With heartbeats, it is reported as it was before, again and again, and no more once it has staged."""
+    little, gate, beats = LittleCoordinator(), Event(), []
+
+    def build(service: TaskService) -> None:
+        @service.stage
+        def stage(task: Task) -> None:
+            task.progress(30)
+            assert gate.wait(10)
+
+    async def scene(talk: Conversation) -> None:
+        await talk.bring("TA_1", to="running")
+        await until(lambda: little.reports.count(("TA_1", "running", 30)) > 3)
+        gate.set()
+        await talk.until("staged", "TA_1")
+        await until(lambda: little.reports[-1] == ("TA_1", "staged", 100))
+        beats.append(len(little.reports))
+        await talk.bring("TA_2", to="staged")
+        await until(lambda: little.reports[-1] == ("TA_2", "staged", 100))
+        assert [report for report in little.reports[beats[0] :] if report[0] == "TA_1"] == []
+
+    with_coordinator(serve, little, scene, build, heartbeat_s=0.05)

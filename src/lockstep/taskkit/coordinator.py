@@ -71,7 +71,12 @@ class Coordinator:
         self, session: aiohttp.ClientSession, task_id: str, state: str, progress: int, findings: Mapping[str, Any]
     ) -> Reply:
         """Tell the state and progress of a task, and what else there is to say about it."""
-        return await self._ask(session, "PATCH", "tasks", task_id, {"state": state, "progress": progress, **findings})
+        body = {"state": state, "progress": progress, **findings}
+        return await self._ask(session, "PATCH", f"tasks/{task_id}", body)
+
+    async def add_event(self, session: aiohttp.ClientSession, event: dict[str, Any], key: str) -> Reply:
+        """Add an event; `key` tells a coordinator that knows such keys that it has the event already."""
+        return await self._ask(session, "POST", "events", event, key)
 
     async def release(self, release_id: str) -> dict[str, Any]:
         """Return a release as the coordinator shows it; without an answer, ask a few times more.
@@ -80,12 +85,12 @@ class Coordinator:
             CoordinatorError: there was no answer, a refusal, or an answer that is no release.
         """
         async with aiohttp.ClientSession() as session:
-            reply = await self._ask(session, "GET", "releases", release_id)
+            reply = await self._ask(session, "GET", f"releases/{release_id}")
             for pause_s in _RELEASE_PAUSES_S:
                 if reply.is_success or reply.is_refusal:
                     break
                 await asyncio.sleep(max(pause_s, reply.retry_after_s))
-                reply = await self._ask(session, "GET", "releases", release_id)
+                reply = await self._ask(session, "GET", f"releases/{release_id}")
         if reply.status != _OK:
             raise CoordinatorError(f"the coordinator did not show release {release_id}: {reply.reason}")
         try:
@@ -97,13 +102,20 @@ class Coordinator:
         return release
 
     async def _ask(
-        self, session: aiohttp.ClientSession, method: str, kind: str, kf_id: str, body: dict[str, Any] | None = None
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        key: str | None = None,
     ) -> Reply:
         try:
             headers = await self._headers()
         except Exception as error:  # noqa: BLE001 - the token is brought by a function that we do not know
             return Reply(None, f"no token could be had ({type(error).__name__})")
-        url, timeout = f"{self._url}/{kind}/{kf_id}", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        url, timeout = f"{self._url}/{path}", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         try:
             async with session.request(
                 method, url, json=body, headers=headers, timeout=timeout, allow_redirects=False

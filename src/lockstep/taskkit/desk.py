@@ -79,7 +79,7 @@ class Desk:
                 return
             self.store.open()
             self._stopping.clear()
-            self._reporter.start()
+            self._reporter.start(self.at_work)
             for left in self.store.due():
                 again = replace(left, attempt=left.attempt + 1)
                 if self.store.replace(left, again):
@@ -111,6 +111,11 @@ class Desk:
         """Return a task if a function is at work on it, at once."""
         worker = self._workers.get(task_id)
         return worker.seen() if worker is not None else None
+
+    def at_work(self) -> list[StoredTask]:
+        """Return the tasks that a function stages or publishes just now."""
+        seen = [worker.seen() for worker in list(self._workers.values())]
+        return [task for task in seen if task.state in AT_WORK]
 
     def look(self, task_id: str) -> StoredTask | None:
         """Return a task, or None when it is not known."""
@@ -182,7 +187,11 @@ class Desk:
             function = self._functions.get(WORK.get(record.state, Work.CANCEL))
             worker.progress = 0
             worker.step = step = Step(
-                record, function, self._coordinator, lambda percent: self._note(worker, step, percent)
+                record,
+                function,
+                self._coordinator,
+                lambda percent: self._note(worker, step, percent),
+                self._reporter.write,
             )
             return step
 

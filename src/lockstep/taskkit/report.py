@@ -11,7 +11,7 @@ Everything here happens in a thread with an event loop of its own, since the wor
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,8 @@ import aiohttp
 
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.coordinator import Coordinator, Reply
-from lockstep.taskkit.store import AT_WORK
+from lockstep.taskkit.log_lines import Line, Postman
+from lockstep.taskkit.store import AT_WORK, StoredTask
 from lockstep.taskkit.threads import make_loop, start_thread
 
 _log = logging.getLogger("lockstep.taskkit")
@@ -56,10 +57,19 @@ class _Line:
 class Reporter:
     """Reports to a coordinator; without one, it holds its tongue."""
 
-    def __init__(self, coordinator: Coordinator | None, *, progress_interval_s: float, retry_pause_s: float) -> None:
+    def __init__(
+        self,
+        coordinator: Coordinator | None,
+        *,
+        progress_interval_s: float,
+        retry_pause_s: float,
+        heartbeat_s: float | None = None,
+    ) -> None:
         self._coordinator = coordinator
         self._progress_interval_s = progress_interval_s
         self._retry_pause_s = retry_pause_s
+        self._heartbeat_s = heartbeat_s
+        self._at_work: Callable[[], Sequence[StoredTask]] = list
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
@@ -67,10 +77,11 @@ class Reporter:
         self._couriers: set[asyncio.Task[None]] = set()
         self._refused: set[str] = set()
 
-    def start(self) -> None:
-        """Begin; again: nothing happens."""
+    def start(self, at_work: Callable[[], Sequence[StoredTask]]) -> None:
+        """Begin; again: nothing happens. `at_work` tells which tasks are at work, for their heartbeats."""
         if self._coordinator is None or self._thread is not None:
             return
+        self._at_work = at_work
         ready = Event()
         self._thread = start_thread(partial(self._run, self._coordinator, ready), "lockstep reports")
         ready.wait()
@@ -97,6 +108,12 @@ class Reporter:
             with suppress(RuntimeError):  # the loop was closed just now
                 loop.call_soon_threadsafe(self._take_in, task_id, report)
 
+    def write(self, line: Line) -> None:
+        """Leave a line about a task. Returns at once, from any thread."""
+        if (loop := self._loop) is not None:
+            with suppress(RuntimeError):  # the loop was closed just now
+                loop.call_soon_threadsafe(self._take_line, line)
+
     def _run(self, coordinator: Coordinator, ready: Event) -> None:
         try:
             with asyncio.Runner(loop_factory=make_loop) as runner:
@@ -109,13 +126,30 @@ class Reporter:
         self._lines, self._couriers, self._refused = {}, set(), set()
         async with aiohttp.ClientSession() as session:
             self._patch = partial(coordinator.patch_task, session)
+            self._postman = postman = Postman(partial(_add_event, coordinator, session), self._retry_pause_s)
             self._loop = asyncio.get_running_loop()
             ready.set()
+            beating = asyncio.create_task(self._beat())
             await self._closing.wait()
+            beating.cancel()
             for line in self._lines.values():
                 line.state_came.set()
-            if self._couriers:
-                await asyncio.wait(self._couriers, timeout=FAREWELL_S)
+            couriers = {*self._couriers, *({postman.courier} if postman.courier is not None else ())}
+            if couriers:
+                await asyncio.wait(couriers, timeout=FAREWELL_S)
+
+    async def _beat(self) -> None:
+        """Say of every task at work, every so often, that it still is: the same report as before, with a number."""
+        number = 0
+        while self._heartbeat_s is not None:
+            await asyncio.sleep(self._heartbeat_s)
+            number += 1
+            for task in self._at_work():
+                if task.task_id not in self._lines:
+                    self._take_in(task.task_id, _Report(task.state, task.progress, {"heartbeat": number}))
+
+    def _take_line(self, line: Line) -> None:
+        self._postman.take(line)
 
     def _take_in(self, task_id: str, report: _Report) -> None:
         if report.must_arrive:
@@ -169,6 +203,11 @@ class Reporter:
                 "the report that task %s is %s did not arrive (%s); it is left to the coordinator's polling",
                 task_id, report.state, reply.reason,
             )  # fmt: skip
+
+
+async def _add_event(coordinator: Coordinator, session: aiohttp.ClientSession, line: Line) -> Reply:
+    links = {"release": f"/releases/{line.release_id}", "task": f"/tasks/{line.task_id}"}
+    return await coordinator.add_event(session, {"event_type": line.level, "message": line.text, **links}, line.key)
 
 
 async def _pause(line: _Line, pause_s: float) -> None:

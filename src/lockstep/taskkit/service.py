@@ -69,6 +69,8 @@ class TaskService:
         middleware: ASGI middleware around all addresses.
         progress_interval_s: the least time between two reports of a task's progress, in seconds.
         retry_pause_s: the first pause before a report is repeated, in seconds; each further one is twice as long.
+        heartbeat_s: after how many seconds without a report a task at work is reported as it was, to show that it is
+            alive; None for never.
         stop_patience_s: how long to wait for the work to stop when the service goes down, in seconds.
 
     Raises:
@@ -88,6 +90,7 @@ class TaskService:
         middleware: Sequence[Middleware] = (),
         progress_interval_s: float = 0.5,
         retry_pause_s: float = 0.5,
+        heartbeat_s: float | None = None,
         stop_patience_s: float = 2.0,
     ) -> None:
         self.name = name
@@ -96,7 +99,12 @@ class TaskService:
         self._functions: dict[Work, TaskFunction] = {}
         url = _coordinator_url() if coordinator_url is None else coordinator_url
         coordinator = Coordinator(url, token) if url else None
-        reporter = Reporter(coordinator, progress_interval_s=progress_interval_s, retry_pause_s=retry_pause_s)
+        reporter = Reporter(
+            coordinator,
+            progress_interval_s=progress_interval_s,
+            retry_pause_s=retry_pause_s,
+            heartbeat_s=heartbeat_s,
+        )
         self.desk = Desk(store or _default_store(name), self._functions, coordinator, reporter, stop_patience_s)
         self._app = make_app(self, routes, middleware)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from lockstep.taskkit.coordinator import Coordinator, CoordinatorError
+from lockstep.taskkit.log_lines import Level
 from lockstep.taskkit.store import Metric, StoredTask
 
 MOST_METRICS: Final = 100
@@ -57,6 +58,7 @@ class Task:
         on_progress: Callable[[int], None],
         is_stopped: Callable[[], bool],
         on_staged: Callable[[Mapping[str, Metric], str | None], None],
+        on_line: Callable[[Level, str], None],
     ) -> None:
         self.id = stored.task_id
         self.release_id = stored.release_id
@@ -67,6 +69,7 @@ class Task:
         self._on_progress = on_progress
         self._is_stopped = is_stopped
         self._on_staged = on_staged
+        self._on_line = on_line
 
     def progress(self, done: float, of: float = 100) -> None:
         """Say how far the work is: `done` parts `of` so many, percent if not told otherwise.
@@ -87,6 +90,20 @@ class Task:
         """
         if self._is_stopped():
             raise TaskCanceled(f"task {self.id} is to stop")
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Write a line about the work: into the service's log, and among the events of the release.
+
+        Returns at once, from any thread. Of many lines some do not become events; the next one says how many.
+
+        Args:
+            text: what people are to know; line breaks become spaces.
+            level: `info`, `warning` or `error`.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        self._on_line(Level(level), text)
 
     def staged(self, *, metrics: Mapping[str, Metric] | None = None, preview: str | None = None) -> None:
         """Say what was staged, for the person who reviews the release; for the stage function, best at its end.

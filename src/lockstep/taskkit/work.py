@@ -8,6 +8,7 @@ that calls neither runs to its end.
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -17,10 +18,14 @@ from typing import Final
 
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.coordinator import Coordinator
+from lockstep.taskkit.log_lines import Level, Line, LineLimit
 from lockstep.taskkit.store import Metric, StoredTask
 from lockstep.taskkit.task import Task, TaskFailed, TaskFunction
 from lockstep.taskkit.threads import make_loop
 
+_log = logging.getLogger("lockstep.taskkit")
+
+_LEVELS: Final = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
 _ERROR_LENGTH: Final = 1000
 _SHOWN_ERRORS: Final = 3
 
@@ -49,6 +54,7 @@ class Step:
         function: TaskFunction | None,
         coordinator: Coordinator | None,
         on_progress: Callable[[int], None],
+        on_line: Callable[[Line], None],
     ) -> None:
         self.stored = stored
         self.is_stopped = False
@@ -58,6 +64,8 @@ class Step:
         self._function = function
         self._coordinator = coordinator
         self._on_progress = on_progress
+        self._on_line = on_line
+        self._limit = LineLimit()
         self._lock = Lock()
         self._cancel_async: Callable[[], object] | None = None
 
@@ -71,6 +79,7 @@ class Step:
             on_progress=self._on_progress,
             is_stopped=lambda: self.is_stopped or self._is_over,
             on_staged=self._note_staged,
+            on_line=self._write,
         )
         try:
             returned = self._function(task)
@@ -89,6 +98,11 @@ class Step:
             self.is_stopped = True
             if self._cancel_async is not None:
                 self._cancel_async()
+
+    def _write(self, level: Level, text: str) -> None:
+        _log.log(_LEVELS[level], "task %s: %s", self.stored.task_id, text)
+        if (line := self._limit.pass_on(text)) is not None:
+            self._on_line(Line(self.stored.task_id, self.stored.release_id, level, line))
 
     def _note_staged(self, metrics: Mapping[str, Metric], preview: str | None) -> None:
         if self.stored.state is not TaskState.RUNNING:
