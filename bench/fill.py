@@ -16,14 +16,16 @@ from sqlalchemy import Connection, Table, create_engine, insert, select
 
 from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.coordinator.store import tables
+from lockstep.coordinator.store.bulk import execute_many
 from lockstep.protocol.ids import Prefix, make_id
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
 CHUNK = 2_000
 BEGAN = datetime(2016, 1, 1, tzinfo=UTC)
-TASKS_EACH = 2
-EVENTS_EACH = 8
+TASKS_EACH = 5
+EVENTS_EACH = 20
+TAGS = ("quarterly", "hotfix", "trial", "embargo")
 Row = dict[str, Any]
 
 
@@ -53,20 +55,25 @@ def fill(database: Path, releases: int) -> None:
 
 
 def _belongings(connection: Connection, rows: list[Row], services: list[str], tallies: Counter[str]) -> None:
-    tasks = [task for row in rows for task in _tasks(row, services)]
-    events = [event for row in rows for event in _events(row)]
+    tasks_of = {row["kf_id"]: list(_tasks(row, services)) for row in rows}
+    tasks = [task for of in tasks_of.values() for task in of]
+    events = [event for row in rows for event in _events(row, tasks_of[row["kf_id"]])]
     _insert(connection, tables.task, tasks)
     _insert(connection, tables.event, events)
     _insert(connection, tables.version_ledger, [_ledger(row) for row in rows])
     studies = [{"study_id": study, "release_position": row["position"]} for row in rows for study in row["studies"]]
     _insert(connection, tables.release_study, studies)
+    tags = [{"tag": tag, "release_position": row["position"]} for row in rows for tag in row["tags"]]
+    _insert(connection, tables.release_tag, tags)
+    _insert(connection, tables.study_published, [public for row in rows for public in _public(row)])
+    _insert(connection, tables.release_note, [_note(row) for row in rows])
     tallies.update(tables.tasks_in(task["state"]) for task in tasks)
     tallies.update(tables.events_of(EventType(event["event_type"])) for event in events)
 
 
 def _insert(connection: Connection, table: Table, rows: list[Row]) -> None:
     if rows:
-        connection.execute(insert(table), rows)
+        execute_many(connection, insert(table), {name: [row[name] for row in rows] for name in rows[0]})
 
 
 NUMBERS = count(1)
@@ -90,10 +97,10 @@ def _release(number: int, studies: list[str]) -> Row:
         **_names(Prefix.RELEASE),
         "name": f"Release of week {number}",
         "description": "What this release brings.",
-        "author": "bench",
-        "tags": [],
+        "author": ("bench", "somebody")[number % 500 == 0],
+        "tags": [TAGS[number % len(TAGS)]],
         "studies": [studies[number % len(studies)], studies[(number + 7) % len(studies)]],
-        "is_major": False,
+        "is_major": number % 1000 == 0,
         "state": state,
         "major": 0,
         "minor": number + 1 if published else number,
@@ -134,17 +141,42 @@ def _tasks(release: Row, services: list[str]) -> Iterator[Row]:
         }
 
 
-def _events(release: Row) -> Iterator[Row]:
+def _events(release: Row, tasks: list[Row]) -> Iterator[Row]:
+    """The events of a release: every fourth about itself, the others about one of its tasks."""
+    ended_badly = release["state"] is ReleaseState.FAILED
     for number in range(EVENTS_EACH):
+        task = tasks[number % len(tasks)] if number % 4 and tasks else None
+        subject = f"task {task['kf_id']}" if task else f"release {release['kf_id']}, version 0.0.{number}"
         yield {
             **_names(Prefix.EVENT),
-            "event_type": "info",
-            "message": f"release {release['kf_id']}, version 0.0.{number} changed from waiting to initializing",
-            "created_at": release["created_at"],
+            "event_type": "error" if ended_badly and number == EVENTS_EACH - 1 else "info",
+            "message": f"{subject} changed from waiting to initializing",
+            "created_at": release["created_at"] + timedelta(seconds=number),
             "release_id": release["kf_id"],
-            "task_service_id": None,
-            "task_id": None,
+            "task_service_id": task["service_id"] if task else None,
+            "task_id": task["kf_id"] if task else None,
+            "actor": "lockstep",
         }
+
+
+def _public(release: Row) -> Iterator[Row]:
+    for study in release["studies"] if release["published_at"] else ():
+        yield {
+            "study_id": study,
+            "published_at": release["published_at"],
+            "release_position": release["position"],
+        }
+
+
+def _note(release: Row) -> Row:
+    return {
+        **_names(Prefix.RELEASE_NOTE),
+        "description": "What this release brings for one of its studies.",
+        "author": release["author"],
+        "created_at": release["created_at"],
+        "release_id": release["kf_id"],
+        "study_id": release["studies"][0],
+    }
 
 
 def _ledger(release: Row) -> Row:

@@ -215,7 +215,9 @@ NOTE_ORDERS: Final = ("created_at", "author")
 class Page(Generic[Row]):
     """Part of a list, and how many rows the whole of it has.
 
-    The count is exact up to `COUNTED` rows beyond the page. There, filtered lists count no further.
+    The count of all there is, and of those in a state or of a type, is exact. Other filtered lists count no further
+    than `COUNTED` rows beyond the page, and those that must look at every row's release no further than
+    `COUNTED_ONE_BY_ONE`.
     """
 
     rows: tuple[Row, ...]
@@ -223,9 +225,12 @@ class Page(Generic[Row]):
 
 
 COUNTED: Final = 10_000
-"""Rows beyond a page that are counted at the most, where the number of all is not known without looking at each."""
+"""Rows beyond a page that are counted at the most, where the number of all is not known without counting."""
 
-SEARCHED: Final = 100_000
+COUNTED_ONE_BY_ONE: Final = 1_000
+"""The same where each row is counted only if its release may be seen."""
+
+SEARCHED: Final = 20_000
 """Rows that are searched for a text at the most: the first that the other filters leave, in the list's order."""
 
 

@@ -22,8 +22,8 @@ from sqlalchemy import (
     select,
 )
 
-from lockstep.coordinator.core.callers import Sight
-from lockstep.coordinator.core.records import COUNTED, SEARCHED, PageOf
+from lockstep.coordinator.core.callers import ALL, Sight
+from lockstep.coordinator.core.records import COUNTED, COUNTED_ONE_BY_ONE, SEARCHED, PageOf
 from lockstep.coordinator.store.promises import unknown_order
 from lockstep.coordinator.store.tables import release, release_study, tally
 from lockstep.protocol.states import ReleaseState
@@ -44,9 +44,10 @@ def page_of(statement: Listing, page: PageOf) -> Listing:
     return statement.limit(min(page.limit, LARGEST)).offset(min(page.offset, LARGEST))
 
 
-def counted(connection: Connection, rows: Listing, page: PageOf) -> int:
+def counted(connection: Connection, rows: Listing, page: PageOf, sight: Sight = ALL) -> int:
     """Return how many rows a statement has, exactly up to a bound beyond the page."""
-    reach = min(page.limit + page.offset + COUNTED, LARGEST)
+    bound = COUNTED if sight.everything else COUNTED_ONE_BY_ONE
+    reach = min(page.limit + page.offset + bound, LARGEST)
     number = select(func.count()).select_from(rows.order_by(None).limit(reach).subquery())
     count: int = connection.execute(number).scalar_one()
     return count

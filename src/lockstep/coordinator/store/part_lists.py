@@ -60,7 +60,7 @@ def tasks(connection: Connection, page: PageOf, which: TaskFilter, sight: Sight)
     if sight.everything and which == TaskFilter(state=which.state):
         count = tallied(connection, *map(tasks_in, TaskState if which.state is None else (which.state,)))
     else:
-        count = counted(connection, found, page)
+        count = counted(connection, found, page, sight)
     return Page(tuple(map(to_task_view, connection.execute(listed))), count)
 
 
@@ -87,7 +87,7 @@ def events(connection: Connection, page: PageOf, which: EventFilter, sight: Sigh
         types = EventType if which.event_type is None else (which.event_type,)
         count = tallied(connection, *map(events_of, types))
     else:
-        count = counted(connection, found, page)
+        count = counted(connection, found, page, sight)
     rows = connection.execute(listed.order_by(*order.by(order.columns)))
     return Page(tuple(map(to_event, rows)), count)
 
@@ -111,7 +111,7 @@ def notes(connection: Connection, page: PageOf, which: NoteFilter, sight: Sight)
     found = ordered(select(release_note.c.position).where(*wanted), walked, search)
     listed = select(*NOTE_COLUMNS).where(release_note.c.position.in_(page_of(found, page)))
     rows = connection.execute(listed.order_by(*order.by(order.columns)))
-    return Page(tuple(map(to_note, rows)), counted(connection, found, page))
+    return Page(tuple(map(to_note, rows)), counted(connection, found, page, sight))
 
 
 def _by_time(order: Order, created_at: ColumnElement[Any], which: TaskFilter | EventFilter | NoteFilter) -> Order:

@@ -59,7 +59,7 @@ def releases(connection: Connection, page: PageOf, which: ReleaseFilter, sight: 
         rows, walked = _matching(which, order, sight)
         search = None if which.name_contains is None else Search(release.c.name, which.name_contains)
         found = ordered(rows, walked, search)
-        positions, count = page_of(found, page), counted(connection, found, page)
+        positions, count = page_of(found, page), counted(connection, found, page, sight)
     listed = select(*RELEASE_COLUMNS).where(_AT.in_(positions)).order_by(*order.by(order.columns))
     return Page(tuple(release_views(connection, list(map(to_release, connection.execute(listed))))), count)
 
@@ -109,8 +109,10 @@ def _matching(which: ReleaseFilter, order: Order, sight: Sight) -> tuple[Listing
     columns = [at if column is _AT else column for column in order.columns]
     if columns == [_AT] and (which.created_before or which.created_after):
         columns = [release.c.created_at, _AT]
-    rows = select(at) if at is _AT else select(at).join(release, at == _AT)
-    return rows.where(*conditions), Order(columns, order.down)
+    rows = select(at).where(*conditions)
+    if at is not _AT and (len(conditions) > 1 or which.name_contains is not None or order.columns != (_AT,)):
+        rows = rows.join(release, at == _AT)
+    return rows, Order(columns, order.down)
 
 
 def _conditions(which: ReleaseFilter, sight: Sight) -> list[ColumnElement[bool]]:
