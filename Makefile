@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^  "uv==\(.*\)",$$/\1/p' pyproject.toml)
+PIP_AUDIT_VERSION := 2.10.1
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench simulate format screenshots schema
+.PHONY: help setup demo test lint audit bench simulate format screenshots schema
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,6 +38,10 @@ lint: setup ## check types, style and layers only
 	@$(BIN)/ruff format --check --quiet src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+audit: setup ## look up what is known against the libraries of the lock file (needs the network)
+	@$(UV) export --quiet --frozen --all-extras --no-emit-project --output-file $(VENV)/locked.txt
+	@$(UV) tool run pip-audit@$(PIP_AUDIT_VERSION) --strict --require-hashes --disable-pip --requirement $(VENV)/locked.txt
 
 format: setup ## put the code into its form
 	@$(BIN)/ruff check --fix --quiet src tests bench
