@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.joint import settle
-from lockstep.coordinator.core.model import Change, Snapshot, Task
-from lockstep.coordinator.core.records import NewNote, NewRelease, ReleaseView, StudyFacts, TaskService
+from lockstep.coordinator.core.model import Change, EventType, Snapshot, Task
+from lockstep.coordinator.core.records import NewEvent, NewNote, NewRelease, ReleaseView, StudyFacts, TaskService
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies, study_records
@@ -37,6 +37,7 @@ SERVICES = (
     ("FHIR loader", "Loads the studies into the FHIR server."),
     ("Snapshot", "Keeps every record as JSON."),
 )
+KINDS = {"down": EventType.WARNING, "ok": EventType.INFO}
 Act = Callable[[Draft], None]
 
 
@@ -209,6 +210,12 @@ async def _happen(c: Coordinator, reports: SqliteReports) -> dict[str, str]:
     shown["note"] = (await c.store.release(staged)).notes[0].kf_id
     shown["study"] = FIVE[2]
     shown["service"] = (await c.store.release(staged)).tasks[2].service_id
+    for days, hours in ((19, 5), (3, 20)):
+        down = Past(c.store, ago=timedelta(days=days))
+        for to, was, length in (("down", "ok", hours), ("ok", "down", 0)):
+            message = f"task service {shown['service']}: no answer; health changed from {was} to {to}"
+            await c.store.add_event(NewEvent(KINDS[to], message, task_service_id=shown["service"]), down.at)
+            down.after(hours=length)
 
     past = Past(c.store, ago=timedelta(minutes=26))
     running = await past.create(

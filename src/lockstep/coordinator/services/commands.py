@@ -17,8 +17,9 @@ from lockstep.coordinator.core.callbacks import report
 from lockstep.coordinator.core.callers import LOCAL, Caller, Kind
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.errors import Changed, Conflict, Invalid, NotFound, Unavailable
-from lockstep.coordinator.core.model import Change, Lease, Release, Snapshot
+from lockstep.coordinator.core.model import Change, EventType, Lease, Release, Snapshot
 from lockstep.coordinator.core.records import (
+    NewEvent,
     NewRelease,
     PageOf,
     ReleaseView,
@@ -37,6 +38,7 @@ from lockstep.protocol.states import ReleaseState
 _PROBES_AT_ONCE: Final = 20
 _SERVICES_AT_ONCE: Final = 100
 _WHO_CHARS: Final = 200
+_TOLD_CHARS: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,18 +241,20 @@ class Commands:
         await asyncio.gather(*(self._check_service(service, probes) for service in services))
 
     async def _check_service(self, service: TaskService, probes: asyncio.Semaphore) -> None:
+        failures, seen = 0, "it answers again"
         async with probes:
             try:
                 await self.prober.probe(service.url)
-                failures = 0
-            except Unavailable:
-                failures = service.last_ok_status + 1
+            except Unavailable as error:
+                failures, seen = service.last_ok_status + 1, str(error)
         if failures == service.last_ok_status:
             return
         try:
-            await self.store.edit_service(service.kf_id, {"last_ok_status": failures})
+            after = await self.store.edit_service(service.kf_id, {"last_ok_status": failures})
         except NotFound:
             return
+        if after.health_status != service.health_status:
+            await self.store.add_event(_health_event(after, service.health_status, seen), self.clock.now())
         await self.announcer.announce(service.kf_id)
 
     async def _probe(self, url: str) -> None:
@@ -287,6 +291,13 @@ class Commands:
     async def _tell(self, release_id: str) -> None:
         await self.announcer.announce(release_id)
         await self.doorbell.ring(release_id)
+
+
+def _health_event(service: TaskService, before: str, seen: str) -> NewEvent:
+    kind = EventType.INFO if service.health_status == "ok" else EventType.WARNING
+    told = f"task service {service.kf_id}: {seen}"[:_TOLD_CHARS]
+    message = f"{told}; health changed from {before} to {service.health_status}"
+    return NewEvent(kind, message, task_service_id=service.kf_id)
 
 
 def as_shown(release: Release) -> Release:

@@ -13,10 +13,10 @@ from typing import Final
 
 from lockstep.coordinator.core.model import Release, Task
 from lockstep.coordinator.core.records import Event
-from lockstep.protocol.states import SETTLED_TASKS, ReleaseState, TaskState
+from lockstep.coordinator.web.dashboard.words import STATES
+from lockstep.protocol.states import SETTLED_TASKS
 
 _MOVE: Final = re.compile(r"(?:release|task) \w+(?:, version [0-9.]+)? changed from (\w+) to (\w+)")
-_STATES: Final = frozenset({*TaskState, *ReleaseState})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,12 @@ def spans(start: datetime, state: str, moves: Sequence[tuple[str, datetime]]) ->
     return (*found, Span(state, start, None))
 
 
-def _to(event: Event) -> str:
+def move_of(event: Event) -> tuple[str, str] | None:
+    """Return from which state to which something moved; None for an event that tells of something else."""
     match = _MOVE.fullmatch(event.message)
-    return match[2] if match and match[2] in _STATES else ""
+    return (match[1], match[2]) if match and match[2] in STATES else None
+
+
+def _to(event: Event) -> str:
+    move = move_of(event)
+    return move[1] if move else ""

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lockstep import __version__
 from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.web.callers import caller_of
-from lockstep.coordinator.web.dashboard import markdown, words
+from lockstep.coordinator.web.dashboard import history, markdown, words
 from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form
 from lockstep.coordinator.web.dashboard.tokens import Token
@@ -105,6 +105,7 @@ class Pages:
             **{name: getattr(words, name) for name in ("exact", "date", "number", "signed", "seconds", "listed")},
             "count": words.count,
             "told": self._told,
+            "move": history.move_of,
             "markdown": markdown.to_html,
             "line": markdown.to_line,
         }
@@ -115,10 +116,10 @@ class Pages:
 
     def _told(self, event: Event) -> Markup:
         """Return what an event says, with the state that something came to as states are shown."""
-        before, to, state = event.message.rpartition(" to ")
-        if not to or state not in words.STATES or " changed from " not in before:
+        if history.move_of(event) is None:
             return escape(event.message)
-        return Markup("{} to {}").format(before, self._state(state))
+        before, _, state = event.message.rpartition(" ")
+        return Markup("{} {}").format(before, self._state(state))
 
     def whole(self, request: Request, page: Page) -> str:
         """Return a page."""

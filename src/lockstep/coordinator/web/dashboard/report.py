@@ -149,7 +149,7 @@ def _figure(cell: Mapping[str, Any], *, total: bool = False) -> Figure:
         for side, value in (("last", last), ("now", now))
     }
     return Figure(
-        lower["last"] + number(last) if was_there and not (total and not last) else "",
+        lower["last"] + number(last) if was_there else "",
         ABSENT if gone and not total else lower["now"] + number(now),
         _difference(difference, cell.get("percent")) if difference and was_there else "",
         "" if not difference else "up" if difference > 0 else "down",

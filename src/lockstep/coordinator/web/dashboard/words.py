@@ -33,6 +33,8 @@ STATE_SENTENCES: Final = {
 def seconds(amount_s: float) -> str:
     """Return a length of time in its two largest units, such as `3 min 20 s` or `2 d 4 h`."""
     whole = max(0, int(amount_s))
+    if 0 <= amount_s < 0.05:  # noqa: PLR2004
+        return "a moment"
     if whole < _MINUTE:
         return f"{round(amount_s, 1):g} s" if 0 < amount_s < 10 else f"{whole} s"  # noqa: PLR2004 - a digit more for short ones
     for unit_s, unit, part_s, part in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.requests import Request
 
 from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseFilter, ReleaseView, TaskService
+from lockstep.coordinator.web.dashboard.names import release_names, service_names
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
 from lockstep.coordinator.web.desk import desk_of, sight_of
@@ -61,7 +62,8 @@ async def home(request: Request) -> Page:
         "flight": [Flight(view.release, step_percent(view), sentence(view)) for view in moving],
         "current": published[0] if published else None,
         "events": events,
-        "services": {service.kf_id: service.name for service in services},
+        "services": await service_names(request, events),
+        "releases": await release_names(request, events),
     }
     return Page("home.html", "Home", values, live=("attention", "flight", "current", "recent"))
 

@@ -13,12 +13,14 @@ from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput, check, service_url
 from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard.forms import Form, read
+from lockstep.coordinator.web.dashboard.health import MARK, health
 from lockstep.coordinator.web.dashboard.names import names
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
 from lockstep.coordinator.web.desk import desk_of, sight_of
 
 _SERVICES: Final = 1000
 _RECENT: Final = 15
+_SPELLS: Final = 100
 
 
 async def show_all(request: Request) -> Page:
@@ -35,14 +37,18 @@ async def show(request: Request) -> Page:
     service = await store.service(request.path_params["service_id"])
     tasks = await store.tasks(PageOf(_RECENT), TaskFilter(task_service_id=service.kf_id), sight)
     events = await store.events(PageOf(_RECENT), EventFilter(task_service_id=service.kf_id), sight)
+    spells = await store.events(
+        PageOf(_SPELLS), EventFilter(task_service_id=service.kf_id, message_contains=MARK), sight
+    )
     values = {
         "service": service,
+        "health": health(service, spells.rows, pages_of(request).now()),
         "tasks": tasks.rows,
         "count": tasks.count,
         "events": events.rows,
         "releases": await names(request, Entity.RELEASE, [view.release_id for view in tasks.rows]),
     }
-    return Page("service.html", service.name, values, live=("facts", "tasks", "events"))
+    return Page("service.html", service.name, values, live=("facts", "health", "tasks", "events"))
 
 
 async def new(_: Request) -> Page:

@@ -1,0 +1,161 @@
+"""What pages work out before they show it: health, steps, timelines, counts, and words."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lockstep.coordinator.core.model import EventType
+from lockstep.coordinator.core.records import Event, EventFilter, PageOf, TaskService
+from lockstep.coordinator.web.dashboard import history, report, timeline, words
+from lockstep.coordinator.web.dashboard.health import health
+from lockstep.coordinator.web.dashboard.steps import steps
+from lockstep.protocol.states import ReleaseState
+from tests.conftest import Serve
+from tests.dashboard.scenery import FIVE, Past
+from tests.faces import STUDIES, coordinator, status_app
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def _change(at: datetime, before: str, after: str) -> Event:
+    message = f"task service TS_00000001: seen; health changed from {before} to {after}"
+    return Event(1, "EV_00000001", EventType.INFO, message, at)
+
+
+def test_a_service_that_went_down_leaves_events_that_tell_how_it_was(serve: Serve) -> None:
+    """Four looks without an answer are one event, and the first with one is another."""
+
+    async def go() -> None:
+        async with coordinator() as c:
+            away = await c.service(url="http://127.0.0.1:1")
+            for _ in range(6):
+                await c.commands.check_health()
+            async with serve(status_app({"name": "task"})) as url:
+                await c.store.edit_service(away.kf_id, {"url": url})
+                await c.commands.check_health()
+            found = await c.store.events(PageOf(10), EventFilter(task_service_id=away.kf_id))
+            told = [(event.event_type.value, event.message.partition("; ")[2]) for event in found.rows]
+            assert told == [("info", "health changed from down to ok"), ("warning", "health changed from ok to down")]
+            assert "Connection refused" in found.rows[1].message
+            shown = health(await c.store.service(away.kf_id), found.rows, datetime.now(UTC))
+            assert [spell.state for spell in shown.spells] == ["published", "failed", "published"]
+
+    asyncio.run(go())
+
+
+def test_health_is_told_for_the_period_only() -> None:
+    service = TaskService("TS_00000001", "x", "", "http://x", "a", NOW - timedelta(days=400))
+    days = [(40, "ok", "down"), (29, "down", "ok"), (3, "ok", "down"), (2, "down", "ok")]
+    events = [_change(NOW - timedelta(days=ago), before, after) for ago, before, after in reversed(days)]
+    shown = health(service, events, NOW)
+    assert [(spell.state, spell.x) for spell in shown.spells] == [
+        ("failed", "0.00%"),
+        ("published", "3.33%"),
+        ("failed", "90.00%"),
+        ("published", "93.33%"),
+    ]
+    assert shown.sentence == "Down 2 times in the last 30 d, 2 d in all; the last time began 3 d ago."
+    assert health(service, [], NOW).sentence == "It was never down in the last 30 d."
+
+
+def test_the_steps_of_a_release_say_what_each_waits_for() -> None:
+    async def go() -> None:
+        async with coordinator() as c:
+            await c.service("reports")
+            await c.service("index", url="http://index:80")
+            past = Past(c.store, ago=timedelta(hours=1))
+            release_id = await past.staged("Winter", STUDIES[:1], work_s=60)
+            view = await c.store.release(release_id)
+            moves = history.moves_of_release(await c.store.events_after(release_id, 0, 1000))
+            found = steps(view, moves, datetime.now(UTC))
+            assert [(step.name, step.how) for step in found] == [
+                ("Created", "done"),
+                ("Get ready", "done"),
+                ("Stage", "done"),
+                ("Review", "now you"),
+                ("Publish", "ahead"),
+                ("Public", "ahead"),
+            ]
+            assert found[2].text == "Took 2 min."
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("services", [0, 50])
+def test_a_timeline_has_a_row_for_every_service_and_squeezes_a_long_review(services: int) -> None:
+    """Days of review leave room for the minutes of work; with no service there is nothing to draw."""
+
+    async def go() -> None:
+        async with coordinator() as c:
+            for number in range(services):
+                await c.service(f"service {number}", url=f"http://s{number}:80")
+            past = Past(c.store, ago=timedelta(days=9))
+            release_id = await past.staged("Winter", FIVE[:0] or STUDIES[:1], work_s=60)
+            await past.after(days=5).published(release_id)
+            view = await c.store.release(release_id)
+            events = await c.store.events_after(release_id, 0, 5000)
+            lanes = history.lanes(view.release, view.tasks, events)
+            moves = history.moves_of_release(events)
+            drawn = timeline.draw(view.release, lanes, moves, datetime.now(UTC))
+            assert len(drawn.rows) == services
+            assert drawn.review is not None
+            assert drawn.review.text == "review 5 d"
+            edges = [float(bar.x.rstrip("%")) + float(bar.width.rstrip("%")) for row in drawn.rows for bar in row.bars]
+            assert all(edge <= 100.5 for edge in edges)
+            work = [float(bar.width.rstrip("%")) for row in drawn.rows for bar in row.bars if bar.state == "running"]
+            assert not services or max(work) > 40
+            assert view.release.state is ReleaseState.PUBLISHED
+
+    asyncio.run(go())
+
+
+def test_a_count_is_shown_with_what_it_was_or_as_unknown() -> None:
+    cells = {
+        "participants": {"last": 84, "now": 77, "difference": -7, "percent": -8.33, "flags": ["falls"]},
+        "families": {"last": None, "now": None, "now_unknown": "not published", "flags": []},
+        "samples": {"last": None, "now": 3, "difference": 3, "percent": None, "flags": []},
+    }
+    diff = {
+        "totals": {"participants": cells["participants"], "samples": cells["samples"], "families": cells["families"]},
+        "study_diffs": {"SD_00000001": {"kind": "changed", "entities": cells}},
+        "flags": [{"study_id": "SD_00000001", "message": "participants of SD_00000001 fall"}],
+    }
+    found = report.shown(diff, {"SD_00000001": "Hearts"})
+    assert found.columns == ("participants", "samples")
+    assert found.silent == ("families",)
+    assert found.flags == ("Participants of Hearts (SD_00000001) fall",)
+    fallen, new = found.rows[0].figures
+    assert fallen is not None
+    assert new is not None
+    assert (fallen.last, fallen.now, fallen.difference) == ("84", "77", "\u22127 (\u22128.3 %)")
+    assert (new.last, new.now, new.difference) == ("", "3", "")
+
+
+@pytest.mark.parametrize(
+    ("amount_s", "said"),
+    [
+        (0, "a moment"),
+        (0.4, "0.4 s"),
+        (8, "8 s"),
+        (59.9, "59 s"),
+        (61, "1 min 1 s"),
+        (7200, "2 h"),
+        (180_000, "2 d 2 h"),
+    ],
+)
+def test_lengths_of_time_are_said_in_two_units(amount_s: float, said: str) -> None:
+    assert words.seconds(amount_s) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3, "just now"), (59, "59 s ago"), (3700, "1 h ago"), (200_000, "2 d ago")]
+)
+def test_times_are_said_as_seen_from_now(seconds: int, said: str) -> None:
+    assert words.ago(NOW - timedelta(seconds=seconds), NOW) == said
+
+
+def test_a_long_list_of_names_is_cut_and_counted() -> None:
+    assert words.listed(["a"]) == "a"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
