@@ -16,14 +16,9 @@ from tempfile import TemporaryDirectory
 import httpx
 import psutil
 
-from bench import phases, reports
-from bench.fill import fill
-from bench.load import Load, load
-from bench.processes import Served, coordinator, database, instant_services
+from bench import history, phases, reports
+from bench.processes import coordinator
 
-HISTORIES = (100, 100_000)
-REQUESTS = 3_000
-CONNECTIONS = 8
 IDLE_S = 20.0
 
 
@@ -38,7 +33,7 @@ def main() -> None:
             head,
             lambda: steps(asked.services, url),
             lambda: at_once(url),
-            lambda: with_history(url),
+            lambda: history.section(url),
             lambda: footprint(url),
             reports.section,
         ):
@@ -89,60 +84,6 @@ def at_once(url: str) -> str:
     )
 
 
-def with_history(url: str) -> str:
-    """Measure the API with a short history and with a long one."""
-    measured: dict[int, dict[str, Load]] = {}
-    for releases in HISTORIES:
-        with TemporaryDirectory() as folder, instant_services(2) as urls:
-            with coordinator(Path(folder), url) as served:
-                phases.register(served, urls)
-            fill(database(Path(folder)), releases)
-            with coordinator(Path(folder), url) as served:
-                measured[releases] = _loads(served)
-    few, many = HISTORIES
-    explained = (
-        f"{REQUESTS:,} requests each over {CONNECTIONS} connections, the load made by a second process on the same "
-        "machine.\n"
-    )
-    lines = [
-        "## The API as history grows\n",
-        explained,
-        f"| request | {few:,} releases: per second, p50, p99 | {many:,} releases: per second, p50, p99 | p50 ratio |",
-        "|---|---:|---:|---:|",
-    ]
-    for name, before in measured[few].items():
-        after = measured[many][name]
-        lines.append(f"| `{name}` | {_load(before)} | {_load(after)} | {after.p50_ms / before.p50_ms:.2f} |")
-    return "\n".join(lines)
-
-
-def _loads(served: Served) -> dict[str, Load]:
-    """Load the three requests that matter most; the task that is updated belongs to a release in flight."""
-    newest = httpx.get(f"{served.url}/releases?limit=1").json()["results"][0]["kf_id"]
-    task = _task_in_flight(served)
-    kinds = {
-        "GET /releases": lambda _: ("GET", "/releases", b""),
-        "GET /releases/{id}": lambda _: ("GET", f"/releases/{newest}", b""),
-        "PATCH /tasks/{id}": lambda n: ("PATCH", f"/tasks/{task}", b'{"progress": %d}' % (n % 100)),
-    }
-    loads = {}
-    for name, request in kinds.items():
-        load(served.url, request, number=REQUESTS // 10, connections=CONNECTIONS)
-        loads[name] = load(served.url, request, number=REQUESTS, connections=CONNECTIONS)
-    return loads
-
-
-def _task_in_flight(served: Served) -> str:
-    """Return a task that may report progress: one of a release that waits for its review."""
-    release = str(served.post("/releases", name="in flight", studies=[phases.STUDY])["kf_id"])
-    until = time.monotonic() + 30
-    while (shown := httpx.get(f"{served.url}/releases/{release}").json())["state"] != "staged":
-        if time.monotonic() > until:
-            raise TimeoutError(f"{release} was not staged")
-        time.sleep(0.05)
-    return str(shown["tasks"][0]["kf_id"])
-
-
 def footprint(url: str) -> str:
     with TemporaryDirectory() as folder:
         with coordinator(Path(folder), url) as served:
@@ -187,10 +128,6 @@ def data_service() -> Iterator[str]:
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:,.0f} ms"
-
-
-def _load(measured: Load) -> str:
-    return f"{measured.per_second:,.0f}/s, {measured.p50_ms:.1f} ms, {measured.p99_ms:.1f} ms"
 
 
 if __name__ == "__main__":

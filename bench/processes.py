@@ -80,7 +80,7 @@ def _answers(port: int, process: "subprocess.Popen[bytes]", began: float) -> flo
         try:
             httpx.get(url).raise_for_status()
             return time.perf_counter() - began
-        except httpx.TransportError:
+        except httpx.HTTPError:
             if process.poll() is not None or time.perf_counter() - began > PATIENCE_S:
                 raise
             time.sleep(0.01)
