@@ -52,6 +52,7 @@ class Act(StrEnum):
     CANCEL_RELEASE = "cancel a release"
     PUBLISH_RELEASE = "publish a release"
     REPORT_TASK = "report on a task"
+    ADD_TASK = "add a task to a release"
     CREATE_NOTE = "write a release note"
     EDIT_NOTE = "change a release note"
     REMOVE_NOTE = "remove a release note"
@@ -95,6 +96,7 @@ TABLE: Final[Mapping[Act, Row]] = {
     Act.CANCEL_RELEASE: Row((_Y, _Y, _N, _N, _N, _N), _RELEASES, "Not authenticated to cancel a release."),
     Act.PUBLISH_RELEASE: Row((_Y, _N, _N, _N, _N, _N), _RELEASES, "Not authenticated to publish a release."),
     Act.REPORT_TASK: Row((_Y, _Y, _N, _O, _O, _S), _ADMIN),
+    Act.ADD_TASK: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN),
     Act.CREATE_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to create a release note."),
     Act.EDIT_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to update a release note."),
     Act.REMOVE_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to delete a release note."),

@@ -48,8 +48,10 @@ async def task(store: Store, access: Access, task_id: str, caller: Caller) -> Ta
     Raises:
         NotFound: there is no such task, or the caller may not see it.
     """
-    own = caller.kind is Kind.TASK and caller.task_id == task_id
-    return await store.task(task_id, ALL if own else access.sight(caller))
+    sight = access.sight(caller)
+    if caller.kind is Kind.TASK and caller.task_id == task_id:
+        return seen(await store.task(task_id, ALL), sight)
+    return await store.task(task_id, sight)
 
 
 async def tasks(store: Store, page: PageOf, which: TaskFilter, sight: Sight = ALL) -> Page[TaskView]:

@@ -144,7 +144,7 @@ _OF_RELEASE: Final = "/releases/{release_id}/tasks/{task_id}"
 OPERATIONS: Final = (
     Operation(method="GET", path="/tasks", act=Act.SEE_PUBLISHED, call=list_tasks, shape=TaskPage),
     Operation(
-        method="POST", path="/tasks", act=Act.SEE_ALL, call=add_task, shape=TaskShape, also=(409,), body=TaskInput
+        method="POST", path="/tasks", act=Act.ADD_TASK, call=add_task, shape=TaskShape, also=(409,), body=TaskInput
     ),
     Operation(method="POST", path="/tasks/status_checks", act=Act.CHECK, call=start_task_checks, shape=CheckedShape),
     Operation(
