@@ -414,3 +414,23 @@ def test_progress_counts_for_the_step_at_hand() -> None:
     table.pass_time(30)
     table.hear(Action.GET_STATUS, {"A": Answer(TaskState.PUBLISHED, 20), "B": Answer(None, 70)})
     assert [table.task(name).progress for name in "AB"] == [100, 70]
+
+
+@pytest.mark.rule("A16")
+@pytest.mark.parametrize("action", STEPS)
+def test_a_service_that_knows_a_later_epoch_has_not_answered(action: Action) -> None:
+    """Nobody has taken the release over, so its database was put back; a refusal of the task itself fails it."""
+    table = asked_to(action)
+    epoch = table.release.lease.epoch
+    assert table.hear(action, {"A": Refusal(409, "replaced", epoch + 1)}) == {}
+    assert "replaced" in table.task("A").last_error
+    assert table.pass_time(1) == {"A": Action.GET_STATUS}
+    table.hear(Action.GET_STATUS, {"A": Answer(WANTED[action])})
+    assert table.states == {"A": WANTED[action]}
+
+
+@pytest.mark.rule("A16")
+def test_a_refusal_under_the_epoch_of_the_lease_is_a_refusal() -> None:
+    table = asked_to(Action.START)
+    table.hear(Action.START, {"A": Refusal(409, "no", table.release.lease.epoch)})
+    assert table.states == {"A": TaskState.FAILED}

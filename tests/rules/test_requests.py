@@ -1,6 +1,7 @@
 """What a request looks like, as a service gets it; what comes of its answer is tried in `tests/engine`."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,28 @@ def test_every_request_names_its_action_task_and_release() -> None:
             "cancel": {"action": "cancel", **who, **what},
         }
         seen = {asked.action: asked.body for asked in service.asked}
-        assert expected == seen
-        assert [list(body) for body in expected.values()] == [list(seen[action]) for action in expected]
+        assert expected == {action: _without_epoch(body) for action, body in seen.items()}
+        assert [[*body, "epoch"] for body in expected.values()] == [list(seen[action]) for action in expected]
+
+    asyncio.run(life())
+
+
+def _without_epoch(body: Any) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "epoch"}
+
+
+@pytest.mark.rule("R5")
+def test_the_epoch_rises_whenever_a_release_is_taken_up() -> None:
+    """It stays the same while one goes on with it."""
+
+    async def life() -> None:
+        service = Service("A", quick=True)
+        async with on_loopback(service) as coordinator:
+            release_id = await coordinator.staged()
+            await coordinator.commands.publish(release_id)
+            await coordinator.until(release_id, "published")
+        epochs = {asked.action: asked.body["epoch"] for asked in service.asked}
+        assert epochs == {"initialize": 1, "start": 1, "publish": 2}
 
     asyncio.run(life())
 

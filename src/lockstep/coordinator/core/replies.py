@@ -32,6 +32,7 @@ class Receipt:
 def take(draft: Draft, receipt: Receipt, policy: Policy) -> None:
     """Store what follows from one receipt; `docs/rules.md`, "What counts as an answer"."""
     task = draft.set_task(receipt.task_id, flight_epoch=None)
+    receipt = _unfenced(receipt, draft.release.lease.epoch)
     if receipt.action is Action.CANCEL:
         _take_cancel(draft, task, receipt.reply, policy)
     elif draft.release.state in CANCELS or task.state in SETTLED_TASKS:
@@ -44,6 +45,17 @@ def take(draft: Draft, receipt: Receipt, policy: Policy) -> None:
         _take_check(draft, task, receipt.reply, policy)
     else:
         _take_poll(draft, task, receipt.reply, policy)
+
+
+def _unfenced(receipt: Receipt, epoch: int) -> Receipt:
+    """Return the receipt, as no answer where a service takes us for one who has been replaced: we have not been.
+
+    Its epoch is above that of the lease where the database was put back to an older state.
+    """
+    reply = receipt.reply
+    if isinstance(reply, Refusal) and reply.epoch is not None and reply.epoch > epoch:
+        return Receipt(receipt.task_id, receipt.action, Silence(f"{reply.reason}; the lease here is of epoch {epoch}"))
+    return receipt
 
 
 def _take_action(draft: Draft, task: Task, action: Action, reply: Answer | Refusal, policy: Policy) -> None:

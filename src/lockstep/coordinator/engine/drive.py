@@ -164,10 +164,11 @@ class Drive:
             self._arrived.set()
 
     async def _ask(self, send: Send, release: Release) -> Reply:
-        request = Request(send.action, send.task_id, release.kf_id)
+        studies: tuple[str, ...] = ()
         if send.action is not Action.GET_STATUS:
-            urls = tuple(map(self._world.study_url, release.studies))
-            request = Request(send.action, send.task_id, release.kf_id, release.studies, urls)
+            studies = release.studies
+        urls = tuple(map(self._world.study_url, studies))
+        request = Request(send.action, send.task_id, release.kf_id, studies, urls, release.lease.epoch)
         try:
             return await self._world.task_services.send(send.service_url, request, release.uuid)
         except Exception as error:
