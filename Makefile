@@ -30,7 +30,7 @@ $(VENV)/ready: pyproject.toml uv.lock
 demo: setup ## take two real releases through all their steps, live in the terminal; options in ARGS
 	@$(BIN)/lockstep demo $(ARGS)
 
-test: setup lint ## check types, style and layers, and pass every test
+test: setup lint ## check types, style and layers, and pass every test (those in a browser need chromium)
 	@$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup ## check types, style and layers only

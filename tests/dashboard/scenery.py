@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.joint import settle
-from lockstep.coordinator.core.model import Change, EventType, Snapshot, Task
+from lockstep.coordinator.core.model import COORDINATOR, Change, EventType, Snapshot, Task
 from lockstep.coordinator.core.records import NewEvent, NewNote, NewRelease, ReleaseView, StudyFacts, TaskService
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.reporting import ReportShelf
@@ -47,6 +47,7 @@ class Past:
     def __init__(self, store: Store, *, ago: timedelta) -> None:
         self.store = store
         self.at = datetime.now(UTC) - ago
+        self.who = COORDINATOR
 
     def after(self, **length: float) -> "Past":
         self.at += timedelta(**length)
@@ -58,7 +59,7 @@ class Past:
 
     async def act(self, release_id: str, act: Act) -> None:
         def decide(before: Snapshot) -> tuple[Change, None]:
-            draft = Draft(before, self.at)
+            draft = Draft(before, self.at, self.who)
             act(draft)
             return draft.change(), None
 
@@ -86,8 +87,10 @@ class Past:
         await self.release(release_id, ReleaseState.STAGED)
         return release_id
 
-    async def published(self, release_id: str) -> str:
+    async def published(self, release_id: str, who: str = "ada") -> str:
+        self.who = who
         await self.release(release_id, ReleaseState.PUBLISHING)
+        self.who = COORDINATOR
         await self.tasks(release_id, TaskState.PUBLISHING, told=Action.PUBLISH, apart_s=0.6)
         await self.tasks(release_id, TaskState.PUBLISHED, told=Action.PUBLISH, apart_s=11)
         await self.release(release_id, ReleaseState.PUBLISHED)

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from lockstep.coordinator.bootstrap import Running, running
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.records import NewRelease, StudyFacts
 from lockstep.coordinator.settings import read_settings
 from lockstep.protocol.states import ReleaseState
@@ -46,7 +47,7 @@ async def _coordinator(issuer: Provider, folder: Path) -> AsyncIterator[tuple[Ru
         await c.desk.store.sync_studies([StudyFacts(kf_id, f"Study {kf_id}", True, now) for kf_id in STUDIES])
         made = []
         for number, study in enumerate(STUDIES):
-            view = await c.desk.commands.create_release(NewRelease(f"Release {number}", (study,)))
+            view = await c.desk.commands.create_release(NewRelease(f"Release {number}", (study,)), LOCAL)
             made.append(view.release.kf_id)
         for kf_id in made:
             async with asyncio.timeout(20):

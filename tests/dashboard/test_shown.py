@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import Event, EventFilter, PageOf, TaskService
 from lockstep.coordinator.web.dashboard import history, report, timeline, words
@@ -30,10 +31,10 @@ def test_a_service_that_went_down_leaves_events_that_tell_how_it_was(serve: Serv
         async with coordinator() as c:
             away = await c.service(url="http://127.0.0.1:1")
             for _ in range(6):
-                await c.commands.check_health()
+                await c.commands.check_health(LOCAL)
             async with serve(status_app({"name": "task"})) as url:
                 await c.store.edit_service(away.kf_id, {"url": url})
-                await c.commands.check_health()
+                await c.commands.check_health(LOCAL)
             found = await c.store.events(PageOf(10), EventFilter(task_service_id=away.kf_id))
             told = [(event.event_type.value, event.message.partition("; ")[2]) for event in found.rows]
             assert told == [("info", "health changed from down to ok"), ("warning", "health changed from ok to down")]

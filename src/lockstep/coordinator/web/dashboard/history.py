@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lockstep.coordinator.core.model import Release, Task
+from lockstep.coordinator.core.model import COORDINATOR, Release, Task
 from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.web.dashboard.words import STATES
-from lockstep.protocol.states import SETTLED_TASKS
+from lockstep.protocol.states import SETTLED_TASKS, ReleaseState
 
 _MOVE: Final = re.compile(r"(?:release|task) \w+(?:, version [0-9.]+)? changed from (\w+) to (\w+)")
 
@@ -71,6 +71,20 @@ def move_of(event: Event) -> tuple[str, str] | None:
     """Return from which state to which something moved; None for an event that tells of something else."""
     match = _MOVE.fullmatch(event.message)
     return (match[1], match[2]) if match and match[2] in STATES else None
+
+
+def person_of(event: Event) -> str:
+    """Return who decided what an event tells; empty for what the coordinator or a task service did."""
+    return event.actor if event.task_id is None and event.actor != COORDINATOR else ""
+
+
+def deciders(release: Release, events: Iterable[Event]) -> list[tuple[str, str]]:
+    """Return who had the release published or canceled, as what was done and by whom; a failure is nobody's wish."""
+    decisions = {"publishing": "published"}
+    if release.ending is ReleaseState.CANCELED:
+        decisions["canceling"] = "canceled"
+    found = [(decisions.get(_to(event), ""), person_of(event)) for event in events]
+    return [(done, who) for done, who in found if done and who]
 
 
 def _to(event: Event) -> str:

@@ -106,6 +106,7 @@ class Pages:
             "count": words.count,
             "told": self._told,
             "move": history.move_of,
+            "person": history.person_of,
             "markdown": markdown.to_html,
             "line": markdown.to_line,
         }

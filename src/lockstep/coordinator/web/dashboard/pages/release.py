@@ -50,6 +50,7 @@ async def show(request: Request) -> Page:
         "line": timeline.draw(release, lanes, moves, now),
         "times": [(lane.task.service_name, lane.spent_s(now)) for lane in lanes],
         "partial": partial(view),
+        "deciders": history.deciders(release, events),
         "reading": reading,
         "report": report.shown(reading.answer, names) if reading and reading.answer else None,
         "studies": names,
