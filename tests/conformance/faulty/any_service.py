@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import aiohttp
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -263,3 +264,22 @@ class ForgetsEpochs(PlainService):
     def remember(self) -> None:
         for task in self.tasks.values():
             task.epoch = None
+
+
+@fault(ANY, "pages-keep-filters", scenes=("pages",))
+class FollowsTheLinkAsItIs(PlainService):
+    async def stage(self, task: Kept) -> None:
+        async with aiohttp.ClientSession(self.coordinator_url) as web:
+            for url in task.urls:
+                more = f"/participants?visible=true&study_id={url.rsplit('/', 1)[1]}"
+                while more:
+                    async with web.get(more) as page:
+                        more = (await page.json())["_links"].get("next")
+
+
+@fault(ANY, "over-is-over", scenes=("read failure",))
+class BeginsAgainWhatFailed(PlainService):
+    async def start(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
+        if task is not None and task.state == "failed":
+            task.state = "pending"
+        return await super().start(task, asked)

@@ -1,5 +1,6 @@
 """The faults of the snapshot task as it was."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -97,3 +98,20 @@ class SharesOneObjectBetweenTasks(PlainService):
 
     def admit(self, task: Kept, asked: dict[str, Any]) -> None:
         """Anybody may come in."""
+
+
+@fault(SNAPSHOT, "pages-keep-filters", scenes=("pages",))
+class SharesOptionsBetweenStudies(PlainService):
+    async def stage(self, task: Kept) -> None:
+        options = {"visible": "true", "limit": "100"}
+        async with aiohttp.ClientSession(self.coordinator_url) as web:
+
+            async def read(study: str) -> None:
+                options["study_id"] = study
+                async with web.get("/participants", params=options) as page:
+                    more = (await page.json())["_links"].get("next")
+                if more:
+                    async with web.get("/participants", params={**options, "after": "1522540800.0"}) as page:
+                        await page.read()
+
+            await asyncio.gather(*(read(url.rsplit("/", 1)[1]) for url in task.urls))

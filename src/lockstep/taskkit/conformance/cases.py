@@ -107,6 +107,8 @@ _ALL: Final = (
     Case("failure-is-said", "K16", 0, _MUST, "Catch what the work raises, and set the task `failed` with the reason."),
     Case("failure-is-not-staged", "K16", 0, _SHOULD, "Check every answer of the data service, and fail rather than "
          "leave out."),
+    Case("pages-keep-filters", "K16", 0, _SHOULD, "Ask for every page of a list with the filters of the first; the "
+         "link to the next page lacks some."),
     Case("identity-missing", "K17", 0, _MUST, "Check the Authorization header before the body, on every action."),
     Case("identity-forged", "K17", 0, _MUST, "Check the token's signature against its issuer's keys."),
     Case("identity-expired", "K17", 0, _MUST, "Check the token's `exp`."),

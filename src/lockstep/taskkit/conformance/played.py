@@ -4,7 +4,8 @@ Both answer at one address on this machine. A service that is told this address,
 can be held in the middle of its staging, be refused its data, and have its callbacks lost, refused and delayed. What it
 sends is noted with the task that it is about. A service that never calls can be checked as well, but less of it.
 
-What the data service holds is nothing: studies exist and are empty. That is enough for a service to work on.
+The data service holds next to nothing: every study has two participants, each on a page of its own, and no more. As in
+the real one, the link to the second page keeps the study and loses the other filters.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from aiohttp import web
 from lockstep.protocol.states import TaskState
 
 _ID: Final = re.compile(r"[A-Z]{2}_[0-9A-Z]{8}")
+PAGED: Final = "participants"
+"""The list that has two pages for every study."""
+
 _CREATED_AT: Final = "2018-04-01T00:00:00.000000Z"
 _SLOW_S: Final = 1.5
 
@@ -171,7 +175,9 @@ class Played:
             status = {"code": subject.data_status, "message": "refused on purpose"}
             return web.json_response({"_status": status}, status=subject.data_status)
         name = request.path.rsplit("/", 1)[-1]
-        return _one(request, _study(name)) if name in subject.studies else _listing(request, [])
+        if name in subject.studies:
+            return _one(request, _study(name))
+        return _participant(request, subject) if name == PAGED else _listing(request, [])
 
     async def _report(self, request: web.Request, subject: Subject | None) -> web.Response:
         body = await request.read()
@@ -240,7 +246,19 @@ def _one(request: web.Request, record: Mapping[str, Any]) -> web.Response:
     return web.json_response(found)
 
 
-def _listing(request: web.Request, records: list[Any]) -> web.Response:
-    status, links = {"code": 200, "message": "success"}, {"self": request.path_qs}
-    page = {"_status": status, "_links": links, "results": records, "total": len(records), "limit": 100}
+def _participant(request: web.Request, subject: Subject) -> web.Response:
+    """Return the page of participants of a study that is asked for: the first, or the one after it."""
+    study = request.query.get("study_id", "")
+    if study not in subject.studies:
+        return _listing(request, [])
+    number = 2 if "after" in request.query else 1
+    links = {"self": f"/{PAGED}/PT_{number:08}", "study": f"/studies/{study}"}
+    row = {"kf_id": f"PT_{number:08}", "created_at": _CREATED_AT, "visible": True, "_links": links}
+    return _listing(request, [row], more=None if number > 1 else f"/{PAGED}?after=1522540800.0&study_id={study}")
+
+
+def _listing(request: web.Request, records: list[Any], more: str | None = None) -> web.Response:
+    links = {"self": request.path_qs, **({"next": more} if more else {})}
+    status, total = {"code": 200, "message": "success"}, 2 * len(records)
+    page = {"_status": status, "_links": links, "results": records, "total": total, "limit": 100}
     return web.json_response(page)

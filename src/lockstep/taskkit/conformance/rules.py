@@ -30,7 +30,7 @@ RULES: Final[Mapping[str, str]] = {
     "K14": "Tasks know nothing of each other: what is done to one changes nothing about another.",
     "K15": "A report is a `PATCH` to `/tasks/{id}` with a JSON object that holds the task's `state` as `get_status` "
     "tells it.",
-    "K16": "Work that cannot be done ends in `failed`, and nothing is staged that could not be read.",
+    "K16": "Work that cannot be done ends in `failed`, and what is staged of a study is all of it and nothing else.",
     "K17": "A service that wants an identity refuses every action that comes with none, with a forged one or with "
     "one that has expired by 401 or 403, and changes nothing.",
     "K18": "An action that is repeated is answered 200 with the state as it is; it sends the task back nowhere and "

@@ -16,6 +16,7 @@ from lockstep.taskkit.conformance.scenes.bodies import bad_bodies
 from lockstep.taskkit.conformance.scenes.epochs import epochs
 from lockstep.taskkit.conformance.scenes.identity import identity
 from lockstep.taskkit.conformance.scenes.order import cancel_at, unknown_task
+from lockstep.taskkit.conformance.scenes.reading import pages, read_failure
 from lockstep.taskkit.conformance.scenes.repeats import (
     all_at_once,
     lost_answers,
@@ -24,7 +25,7 @@ from lockstep.taskkit.conformance.scenes.repeats import (
     repeat_cancel,
 )
 from lockstep.taskkit.conformance.scenes.reporting import trouble_with_reports
-from lockstep.taskkit.conformance.scenes.whole_life import read_failure, whole_life
+from lockstep.taskkit.conformance.scenes.whole_life import whole_life
 
 _T = TaskState
 
@@ -39,6 +40,7 @@ SCENES: Final[Mapping[str, Callable[[Scene], Awaitable[None]]]] = {
     "two at once": two_at_once,
     "other release": other_release,
     "read failure": read_failure,
+    "pages": pages,
     "identity": identity,
     **{f"repeat at {state}": partial(repeat_at, state=state) for state in (_T.PENDING, _T.STAGED, _T.PUBLISHED)},
     "repeat at running": repeat_at_work,

@@ -75,6 +75,9 @@ async def bad_bodies(scene: Scene) -> None:
         subject = scene.new()
         mine = next(each for each in wrong_bodies(subject) if each.what == body.what)
         await _send(scene, subject, mine)
+    for method in ("GET", "PUT", "DELETE"):
+        answer = await scene.speaker.send(method, "/tasks", None, scene.speaker.identity())
+        scene.judge("no-server-error", answer, f"{method} /tasks broke the service.", fine=not answer.is_broken)
     survivor = scene.new()
     await scene.bring(survivor, TaskState.PENDING)
 

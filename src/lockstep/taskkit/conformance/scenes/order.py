@@ -5,10 +5,10 @@ import time
 
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import SETTLED_TASKS, TaskState
+from lockstep.taskkit.conformance.exchange import Exchange
 from lockstep.taskkit.conformance.played import Subject
 from lockstep.taskkit.conformance.scene import Scene, Stuck, says_no
 from lockstep.taskkit.conformance.scenes.reporting import judge_reports
-from lockstep.taskkit.conformance.scenes.whole_life import cancel_is_answered
 
 _T = TaskState
 _NOT_FOUND = 404
@@ -63,17 +63,28 @@ async def _cancel(scene: Scene, subject: Subject, state: TaskState) -> None:
         return
     if not scene.judge("cancel-cancels", after, sentence, fine=after.state is _T.CANCELED):
         raise Stuck
-    await _over_is_over(scene, subject)
+    await over_is_over(scene, subject, _T.CANCELED)
 
 
-async def _over_is_over(scene: Scene, subject: Subject) -> None:
+def cancel_is_answered(scene: Scene, answer: Exchange, state: TaskState) -> None:
+    """Judge the answer to a cancel, whatever it says."""
+    below_500 = answer.status is not None and answer.status < 500  # noqa: PLR2004
+    scene.judge("cancel-answered", answer, f"cancel of a task that is {state} was not answered.", fine=below_500)
+
+
+async def over_is_over(scene: Scene, subject: Subject, state: TaskState) -> None:
+    """Ask for everything that must not be begun again once a task is canceled or has failed.
+
+    Raises:
+        Stuck: something was begun again.
+    """
     for action in (Action.START, Action.PUBLISH, Action.INITIALIZE):
         answer = await scene.ask(action, subject)
-        sentence = f"{action} of a canceled task was not refused."
+        sentence = f"{action} of a task that is {state} was not refused."
         scene.judge("over-is-over", answer, sentence, fine=says_no(answer))
         after = await scene.ask(Action.GET_STATUS, subject)
-        sentence = f"{action} of a canceled task made it {after.state or 'unknown'}."
-        if not scene.judge("over-is-over", after, sentence, fine=after.state is _T.CANCELED):
+        sentence = f"{action} of a task that was {state} made it {after.state or 'unknown'}."
+        if not scene.judge("over-is-over", after, sentence, fine=after.state is state):
             raise Stuck
 
 

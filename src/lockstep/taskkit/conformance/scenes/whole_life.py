@@ -2,9 +2,9 @@
 
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import TaskState, reached
-from lockstep.taskkit.conformance.exchange import Exchange
 from lockstep.taskkit.conformance.played import Subject
 from lockstep.taskkit.conformance.scene import Scene, Stuck, says_no
+from lockstep.taskkit.conformance.scenes.order import cancel_is_answered
 from lockstep.taskkit.conformance.scenes.reporting import judge_reports_of_a_life
 
 _T = TaskState
@@ -30,25 +30,6 @@ async def whole_life(scene: Scene) -> None:
     await _arrives(scene, subject, _T.PUBLISHED, "publishing-ends")
     await judge_reports_of_a_life(scene, subject)
     await _published_stays(scene, subject)
-
-
-async def read_failure(scene: Scene) -> None:
-    """Refuse the data to a task that wants to stage them."""
-    subject = scene.new()
-    subject.data_status = 500
-    await scene.bring(subject, _T.PENDING)
-    await scene.accepted(Action.START, subject)
-    seen = await scene.until(subject, _T.STAGED)
-    if not subject.data_reads:
-        scene.report.leave_open("it read nothing from the played data service", "failure-is-not-staged")
-        if seen.state is _T.STAGED:
-            scene.report.leave_open("it read nothing from the played data service", "failure-is-said")
-            return
-    sentence = f"All data were refused, and after {scene.options.patience_s:g} s the task is {seen.state}."
-    scene.judge("failure-is-said", seen, sentence, fine=seen.state in {_T.FAILED, _T.STAGED})
-    if subject.data_reads and seen.state in {_T.FAILED, _T.STAGED}:
-        sentence = f"All {len(subject.data_reads)} requests for data were refused, and the task is staged."
-        scene.judge("failure-is-not-staged", seen, sentence, fine=seen.state is _T.FAILED)
 
 
 async def _is_told(scene: Scene, subject: Subject, state: TaskState) -> None:
@@ -83,9 +64,3 @@ async def _published_stays(scene: Scene, subject: Subject) -> None:
         sentence = f"{action} made a published task {after.state or 'unknown'}."
         if not scene.judge("published-stays", after, sentence, fine=after.state is _T.PUBLISHED):
             return
-
-
-def cancel_is_answered(scene: Scene, answer: Exchange, state: TaskState) -> None:
-    """Judge the answer to a cancel, whatever it says."""
-    below_500 = answer.status is not None and answer.status < 500  # noqa: PLR2004
-    scene.judge("cancel-answered", answer, f"cancel of a task that is {state} was not answered.", fine=below_500)
