@@ -1,6 +1,7 @@
 """Whether a coordinator is well: what it says of its database, its queue and its worker."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from lockstep.coordinator.core.records import StudyFacts
 from lockstep.coordinator.services.health import LONGEST_LAG_S, LONGEST_SILENCE_S, Wellness, examine
 from lockstep.coordinator.settings import read_settings
 from lockstep.coordinator.store.memory import MemoryStore
+from lockstep.stack.engines import Valkey
 from tests.announcing.log import NOW, SetClock, event_log
 from tests.coordination import until
 from tests.faces import coordinator
@@ -125,5 +127,30 @@ def test_a_worker_of_its_own_answers_probes_where_the_setting_says(new_database:
             for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/releases", 404)):
                 assert (await web.get(path)).status_code == status
             assert value((await web.get("/metrics")).text, "lockstep_database_up") == 1
+
+    asyncio.run(go())
+
+
+@pytest.mark.timeout(180)
+def test_a_queue_that_is_away_is_told_of_and_stops_nobody(new_database: Callable[[], str], tmp_path: Path) -> None:
+    async def go() -> None:
+        valkey = Valkey(tmp_path / "queue")
+        await asyncio.to_thread(valkey.start)
+        try:
+            settings = read_settings(port=0, database_url=new_database(), redis_url=valkey.url)
+            async with running(settings) as here, httpx.AsyncClient(base_url=here.url, timeout=30) as web:
+
+                async def queue(says: str) -> bool:
+                    return bool((await web.get("/status")).json()["queue"].startswith(says))
+
+                await until(lambda: queue(OK))
+                await asyncio.to_thread(valkey.stop, signal.SIGKILL)
+                await until(lambda: queue("Redis does not answer"))
+                assert (await web.get("/status")).status_code == 503
+                assert (await web.get("/readyz")).status_code == 200
+                await asyncio.to_thread(valkey.start)
+                await until(lambda: queue(OK))
+        finally:
+            await asyncio.to_thread(valkey.stop, signal.SIGKILL)
 
     asyncio.run(go())

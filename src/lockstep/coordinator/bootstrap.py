@@ -35,6 +35,7 @@ from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.adapters.sns import SnsTopic
 from lockstep.coordinator.adapters.webhooks import HttpWebhooks
 from lockstep.coordinator.core.announcing import ReceiverKind
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.engine.courier import Courier
@@ -45,7 +46,7 @@ from lockstep.coordinator.listening import CannotStart, listen, serving, url_of
 from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.ports import Carrier, Clock, Doorbell, Peers, Store, TaskServices
 from lockstep.coordinator.services.commands import Commands
-from lockstep.coordinator.services.health import Pulse
+from lockstep.coordinator.services.health import Check, Pulse
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
 from lockstep.coordinator.store.alone import sqlite_alone
@@ -180,9 +181,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         listener = stack.enter_context(listen(settings.host, settings.port))
         ground = await _ground(stack, settings)
         pulse: Pulse | None = None
+        check_queue: Check | None = None
         if settings.redis_url:
             bell = _queue_bell(settings)
-            commands, jobs = ground.commands(bell), [bell.run()]
+            commands, jobs, check_queue = ground.commands(bell), [bell.run()], bell.check
         else:
             engine = ground.engine(ENGINE_GRACE_S)
             commands, jobs, pulse = ground.commands(engine), await _jobs(stack, ground, engine), engine.pulse
@@ -195,6 +197,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             metrics=ground.metrics,
             metrics_token=settings.metrics_token,
             pulse=pulse,
+            check_queue=check_queue,
             spans=ground.spans,
             reports=await _reports(stack, settings),
             recognition=ground.who.recognition,
@@ -359,7 +362,7 @@ async def _check_health(ground: _Ground, commands: Commands, interval_s: float) 
         try:
             now = ground.clock.now()
             if await ground.store.claim("health", now, now + period):
-                await commands.check_health()
+                await commands.check_health(LOCAL)
         except Unavailable as error:
             log.warning("health_not_checked", reason=str(error))
 

@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 from saq import Job, Worker
 from saq.queue.redis import RedisQueue
 
+from lockstep.coordinator.core.errors import Unavailable
+
 log = structlog.get_logger("lockstep.queue")
 logging.getLogger("saq").setLevel(logging.CRITICAL)  # it tells of a Redis that is away once a second, with a traceback
 
@@ -32,6 +34,7 @@ _HEARD_S: Final = 5.0
 
 _TIMEOUT_S: Final = 10.0
 _PAUSE_S: Final = 1.0
+_CHECK_S: Final = 2.0
 _MOST_WAITING: Final = 10_000
 _JOB_S: Final = 60
 _KEEP_NO_RESULT: Final = -1
@@ -48,8 +51,8 @@ class QueueBell:
         self._redis_url = redis_url
         self._unsent: dict[str, None] = {}
         self._bell = asyncio.Event()
-        self.well = True
-        """Whether Redis took the last ring."""
+        self._queue: RedisQueue | None = None
+        self._away = False
 
     async def ring(self, release_id: str) -> None:
         """Ask that a worker look at a release soon."""
@@ -60,17 +63,32 @@ class QueueBell:
     async def run(self) -> None:
         """Send the rings on, until cancelled."""
         async with _queue(self._redis_url) as queue:
+            self._queue = queue
             while True:
                 await self._bell.wait()
                 self._bell.clear()
                 rings, self._unsent = list(self._unsent), {}
                 try:
                     await asyncio.gather(*(queue.enqueue(_job(release_id)) for release_id in rings))
-                    self.well = True
+                    self._away = False
                 except (RedisError, OSError) as error:
-                    if self.well:
+                    if not self._away:
                         log.warning("queue_away", reason=str(error), meaning="releases are found by the sweep")
-                    self.well = False
+                    self._away = True
+
+    async def check(self) -> None:
+        """Do the least that shows that Redis answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                if self._queue is not None and await self._queue.redis.ping():
+                    return
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable(f"Redis does not answer ({error}); releases are found by the sweep.") from error
+        raise Unavailable("Redis is not connected to yet; releases are found by the sweep.")
 
 
 async def consume(redis_url: str, ring: Callable[[str], Awaitable[None]]) -> None:

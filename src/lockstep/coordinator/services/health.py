@@ -4,7 +4,7 @@ The database is well when it answers; the queue, when no release has been due fo
 queue; the worker of this process, when it has lately looked for what is due. A worker elsewhere is judged by the queue.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -22,6 +22,9 @@ OK: Final = "ok"
 
 Pulse = Callable[[], datetime | None]
 """When the worker of this process last looked for what is due; None when it has not yet."""
+
+Check = Callable[[], Awaitable[None]]
+"""Raises `Unavailable` with a sentence when something does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,15 @@ class Wellness:
         return " ".join(part for part in (self.queue, self.worker) if part != OK)
 
 
-async def examine(store: Store, clock: Clock, pulse: Pulse | None) -> Wellness:
-    """Look at everything; `pulse` is None where no worker is in this process."""
+async def examine(store: Store, clock: Clock, pulse: Pulse | None, check_queue: Check | None = None) -> Wellness:
+    """Look at everything.
+
+    Args:
+        store: the database.
+        clock: the time.
+        pulse: of the worker of this process; None where there is none.
+        check_queue: asks the queue between processes; None where there is none.
+    """
     now = clock.now()
     worker = OK if pulse is None else _worker(pulse(), now)
     try:
@@ -55,8 +65,16 @@ async def examine(store: Store, clock: Clock, pulse: Pulse | None) -> Wellness:
     except Unavailable as error:
         return Wellness(str(error), "It cannot be seen while the database does not answer.", worker)
     lag_s = 0.0 if next_look is None else (now - next_look).total_seconds()
+    try:
+        await (check_queue or _in_process)()
+    except Unavailable as error:
+        return Wellness(OK, str(error), worker)
     queue = OK if lag_s <= LONGEST_LAG_S else f"A release has been due for {lag_s:.0f} s, and nobody has looked at it."
     return Wellness(OK, queue, worker)
+
+
+async def _in_process() -> None:
+    """Nothing can be wrong with a queue within a process."""
 
 
 def _worker(looked_at: datetime | None, now: datetime) -> str:

@@ -10,7 +10,7 @@ from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.ports import Feed, SignIn, Store
 from lockstep.coordinator.services.access import Access
 from lockstep.coordinator.services.commands import Commands
-from lockstep.coordinator.services.health import Pulse
+from lockstep.coordinator.services.health import Check, Pulse
 from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.services.webhooks import Guard, unguarded
@@ -38,6 +38,7 @@ class Desk:
         metrics_token: with which the metrics may be read from anywhere; empty where they may not.
         spans: takes note of requests for a collector; None where there is none.
         pulse: when the worker of this process last looked for work; None where there is none in it.
+        check_queue: asks the queue between processes whether it answers; None where there is none.
     """
 
     commands: Commands
@@ -55,6 +56,7 @@ class Desk:
     metrics_token: str = ""
     spans: CollectedSpans | None = None
     pulse: Pulse | None = None
+    check_queue: Check | None = None
 
     @property
     def access(self) -> Access:

@@ -49,7 +49,7 @@ async def show_life(request: Request) -> Response:  # noqa: ARG001 - as every ha
 async def show_readiness(request: Request) -> Response:
     """Tell whether requests can be served: the database answers, and the coordinator is not about to stop."""
     desk = desk_of(request)
-    found = await examine(desk.store, desk.commands.clock, desk.pulse)
+    found = await examine(desk.store, desk.commands.clock, desk.pulse, desk.check_queue)
     ready = found.database == OK and not desk.closing.is_set()
     told = {"status": OK if ready else "not ready"}
     told |= {"database": found.database, "queue": found.queue, "worker": found.worker}

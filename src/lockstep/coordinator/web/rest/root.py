@@ -23,7 +23,7 @@ async def list_collections(request: Request) -> Response:
 async def show_status(request: Request) -> Response:
     """Tell who answers here, and whether the database, the queue and the worker are well."""
     desk = desk_of(request)
-    found = await examine(desk.store, desk.commands.clock, desk.pulse)
+    found = await examine(desk.store, desk.commands.clock, desk.pulse, desk.check_queue)
     code = 200 if found.well else 503
     status = {"name": "Lockstep", "version": __version__, "commit": desk.commit, "code": code}
     status |= {"message": found.sentence or "Ready.", **asdict(found)}
