@@ -416,19 +416,28 @@ def test_an_address_that_is_none(url: str) -> None:
         TaskService("mistaken", coordinator_url=url)
 
 
+def quiet(little: LittleCoordinator, pause_s: float = 0.3) -> bool:
+    """Whether nothing was reported for a while."""
+    return bool(little.times) and time.monotonic() - little.times[-1] > pause_s
+
+
 def test_a_task_at_work_shows_that_it_is_alive(serve: Any) -> None:
-    """With heartbeats, it is reported as it was before, again and again, and no more once it has staged."""
-    little, gate, beats = LittleCoordinator(), Event(), []
+    """It is reported as it was, again and again, for as long as its function looks up; no more once it has staged."""
+    little, gate, hangs, beats = LittleCoordinator(), Event(), Event(), []
 
     def build(service: TaskService) -> None:
         @service.stage
         def stage(task: Task) -> None:
             task.progress(30)
+            while task.id == "TA_1" and not hangs.wait(0.01):
+                task.check()
             assert gate.wait(10)
 
     async def scene(talk: Conversation) -> None:
         await talk.bring("TA_1", to="running")
         await until(lambda: little.reports.count(("TA_1", "running", 30)) > 3)
+        hangs.set()
+        await until(lambda: quiet(little))
         gate.set()
         await talk.until("staged", "TA_1")
         await until(lambda: little.reports[-1] == ("TA_1", "staged", 100))

@@ -79,7 +79,7 @@ class Desk:
                 return
             self.store.open()
             self._stopping.clear()
-            self._reporter.start(self.at_work)
+            self._reporter.start(self.alive)
             for left in self.store.due():
                 again = replace(left, attempt=left.attempt + 1)
                 if self.store.replace(left, again):
@@ -112,10 +112,15 @@ class Desk:
         worker = self._workers.get(task_id)
         return worker.seen() if worker is not None else None
 
-    def at_work(self) -> list[StoredTask]:
-        """Return the tasks that a function stages or publishes just now."""
-        seen = [worker.seen() for worker in list(self._workers.values())]
-        return [task for task in seen if task.state in AT_WORK]
+    def alive(self) -> list[StoredTask]:
+        """Return the tasks at work whose functions asked whether to go on since this was called last."""
+        found = []
+        for worker in list(self._workers.values()):
+            step, seen = worker.step, worker.seen()
+            if step is not None and step.was_heard and seen.state in AT_WORK:
+                step.was_heard = False
+                found.append(seen)
+        return found
 
     def look(self, task_id: str) -> StoredTask | None:
         """Return a task, or None when it is not known."""

@@ -69,7 +69,7 @@ class Reporter:
         self._progress_interval_s = progress_interval_s
         self._retry_pause_s = retry_pause_s
         self._heartbeat_s = heartbeat_s
-        self._at_work: Callable[[], Sequence[StoredTask]] = list
+        self._alive: Callable[[], Sequence[StoredTask]] = list
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
@@ -77,11 +77,11 @@ class Reporter:
         self._couriers: set[asyncio.Task[None]] = set()
         self._refused: set[str] = set()
 
-    def start(self, at_work: Callable[[], Sequence[StoredTask]]) -> None:
-        """Begin; again: nothing happens. `at_work` tells which tasks are at work, for their heartbeats."""
+    def start(self, alive: Callable[[], Sequence[StoredTask]]) -> None:
+        """Begin; again: nothing happens. `alive` tells which tasks have shown life since it was asked last."""
         if self._coordinator is None or self._thread is not None:
             return
-        self._at_work = at_work
+        self._alive = alive
         ready = Event()
         self._thread = start_thread(partial(self._run, self._coordinator, ready), "lockstep reports")
         ready.wait()
@@ -139,12 +139,12 @@ class Reporter:
                 await asyncio.wait(couriers, timeout=FAREWELL_S)
 
     async def _beat(self) -> None:
-        """Say of every task at work, every so often, that it still is: the same report as before, with a number."""
+        """Say every so often of each task that is alive that it is: the same report as before, with a number."""
         number = 0
         while self._heartbeat_s is not None:
             await asyncio.sleep(self._heartbeat_s)
             number += 1
-            for task in self._at_work():
+            for task in self._alive():
                 if task.task_id not in self._lines:
                     self._take_in(task.task_id, _Report(task.state, task.progress, {"heartbeat": number}))
 

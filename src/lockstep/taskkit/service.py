@@ -69,8 +69,8 @@ class TaskService:
         middleware: ASGI middleware around all addresses.
         progress_interval_s: the least time between two reports of a task's progress, in seconds.
         retry_pause_s: the first pause before a report is repeated, in seconds; each further one is twice as long.
-        heartbeat_s: after how many seconds without a report a task at work is reported as it was, to show that it is
-            alive; None for never.
+        heartbeat_s: after how many seconds a task at work is reported again although nothing changed, if its function
+            has called `task.check()` or `task.progress()` meanwhile; None for never.
         stop_patience_s: how long to wait for the work to stop when the service goes down, in seconds.
 
     Raises:
@@ -90,7 +90,7 @@ class TaskService:
         middleware: Sequence[Middleware] = (),
         progress_interval_s: float = 0.5,
         retry_pause_s: float = 0.5,
-        heartbeat_s: float | None = None,
+        heartbeat_s: float | None = 60.0,
         stop_patience_s: float = 2.0,
     ) -> None:
         self.name = name

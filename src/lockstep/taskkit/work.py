@@ -60,6 +60,7 @@ class Step:
         self.is_stopped = False
         self.metrics: Mapping[str, Metric] | None = None
         self.preview: str | None = None
+        self.was_heard = False
         self._is_over = False
         self._function = function
         self._coordinator = coordinator
@@ -77,7 +78,7 @@ class Step:
             self.stored,
             coordinator=self._coordinator,
             on_progress=self._on_progress,
-            is_stopped=lambda: self.is_stopped or self._is_over,
+            is_stopped=self._hear,
             on_staged=self._note_staged,
             on_line=self._write,
         )
@@ -98,6 +99,11 @@ class Step:
             self.is_stopped = True
             if self._cancel_async is not None:
                 self._cancel_async()
+
+    def _hear(self) -> bool:
+        """Note that the function looked up from its work, and tell it whether to stop."""
+        self.was_heard = True
+        return self.is_stopped or self._is_over
 
     def _write(self, level: Level, text: str) -> None:
         _log.log(_LEVELS[level], "task %s: %s", self.stored.task_id, text)
