@@ -125,7 +125,7 @@ def test_a_count_is_shown_with_what_it_was_or_as_unknown() -> None:
     found = report.shown(diff, {"SD_00000001": "Hearts"})
     assert found.columns == ("participants", "samples")
     assert found.silent == ("families",)
-    assert found.flags == ("Participants of Hearts (SD_00000001) fall",)
+    assert [(study.name, study.sentences) for study in found.flags] == [("Hearts", ("participants fall",))]
     fallen, new = found.rows[0].figures
     assert fallen is not None
     assert new is not None

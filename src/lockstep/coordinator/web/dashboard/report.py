@@ -57,6 +57,15 @@ class StudyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """What a person has to look at about one study, in sentences."""
+
+    study_id: str
+    name: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A report as a page shows it.
 
@@ -66,7 +75,7 @@ class Shown:
         silent: those of which nothing is.
         totals: by entity, of those that are columns.
         rows: the studies that are part of the release, and those that are gone from it.
-        flags: sentences about what a person has to look at.
+        flags: what a person has to look at, by study.
         reasons: why counts are unknown.
     """
 
@@ -75,8 +84,13 @@ class Shown:
     silent: tuple[str, ...]
     totals: Mapping[str, Figure]
     rows: tuple[StudyRow, ...]
-    flags: tuple[str, ...]
+    flags: tuple[Flagged, ...]
     reasons: tuple[str, ...]
+
+    @property
+    def number_of_flags(self) -> int:
+        """Return how many things are flagged."""
+        return number_of(self.flags)
 
 
 def study_ids(diff: Mapping[str, Any]) -> list[str]:
@@ -84,11 +98,20 @@ def study_ids(diff: Mapping[str, Any]) -> list[str]:
     return list(_mapping(diff.get("study_diffs")))
 
 
-def flags_of(diff: Mapping[str, Any] | None, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a sentence for everything that a person has to look at before publishing."""
+def flags_of(diff: Mapping[str, Any] | None, names: Mapping[str, str]) -> tuple[Flagged, ...]:
+    """Return everything that a person has to look at before publishing, by study."""
     flags = (diff or {}).get("flags")
-    found = [_mapping(flag) for flag in flags] if isinstance(flags, list) else []
-    return tuple(_sentence(flag, names) for flag in found if isinstance(flag.get("message"), str))
+    found: dict[str, list[str]] = {}
+    for flag in map(_mapping, flags if isinstance(flags, list) else ()):
+        kf_id, sentence = flag.get("study_id"), flag.get("message")
+        if isinstance(sentence, str):
+            found.setdefault(str(kf_id), []).append(sentence.replace(f" of {kf_id}", "", 1))
+    return tuple(Flagged(kf_id, names.get(kf_id, kf_id), tuple(said)) for kf_id, said in found.items())
+
+
+def number_of(flags: Sequence[Flagged]) -> int:
+    """Return how many things are flagged."""
+    return sum(len(study.sentences) for study in flags)
 
 
 def shown(diff: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
@@ -173,14 +196,6 @@ def _number(value: object) -> int | None:
 
 def _says(cell: Mapping[str, Any]) -> bool:
     return _number(cell.get("last")) is not None or _number(cell.get("now")) is not None
-
-
-def _sentence(flag: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return what is flagged, with the study's name beside its id."""
-    text, kf_id = str(flag["message"]), str(flag.get("study_id"))
-    name = names.get(kf_id, kf_id)
-    named = text if name == kf_id else text.replace(kf_id, f"{name} ({kf_id})", 1)
-    return f"{named[:1].upper()}{named[1:]}"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

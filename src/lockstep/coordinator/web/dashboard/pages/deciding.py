@@ -1,5 +1,7 @@
 """Publishing and canceling: what would happen is said first, on a page of its own that also opens as a dialog."""
 
+from hashlib import sha256
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -70,7 +72,8 @@ async def _publish_page(request: Request, form: Form, status: int = 200) -> Page
         "will_be": await will_be(request, view),
         "reading": reading,
         "flags": flags,
-        "seen": str(len(flags)),
+        "flagged": report.number_of(flags),
+        "seen": sha256(repr(flags).encode()).hexdigest()[:16],
         "without_note": [names.get(kf_id, kf_id) for kf_id in release.studies if kf_id not in noted],
         "studies": names,
         "form": form,

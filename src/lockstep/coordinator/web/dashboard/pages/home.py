@@ -8,6 +8,7 @@ from typing import Final
 from starlette.requests import Request
 
 from lockstep.coordinator.core.records import EventFilter, PageOf, ReleaseFilter, ReleaseView, TaskService
+from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.names import release_names, service_names
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
@@ -54,7 +55,7 @@ async def home(request: Request) -> Page:
     moving = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(_MOVING), sight)).rows
     failed = (await store.releases(PageOf(_ENDED_BADLY), ReleaseFilter((_S.FAILED,)), sight)).rows
     published = (await store.releases(PageOf(1, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)).rows
-    services = (await store.services(PageOf(_SERVICES))).rows
+    services = (await store.services(PageOf(_SERVICES))).rows if may(request).see_services else ()
     events = (await store.events(PageOf(_EVENTS), EventFilter(), sight)).rows
     recent = [view for view in failed if now - view.release.step_since < _FAILURES_SHOWN_FOR]
     values = {

@@ -13,6 +13,7 @@ from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ServiceFilt
 from lockstep.coordinator.core.versions import candidate_version, final_version
 from lockstep.coordinator.services.inputs import ReleaseInput, check
 from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
 from lockstep.coordinator.web.dashboard.words import count, listed
@@ -84,7 +85,8 @@ async def _again(request: Request) -> Mapping[str, Sequence[str]]:
 async def _page(request: Request, form: Form, *, template: str = "plan.html", status: int = 200) -> Page:
     store, sight = desk_of(request).store, sight_of(request)
     studies = (await store.studies(PageOf(_STUDIES, order="name"), StudyFilter(visible=True, deleted=False))).rows
-    services = (await store.services(PageOf(_SERVICES, order="name"), ServiceFilter())).rows
+    seen = may(request).see_services
+    services = (await store.services(PageOf(_SERVICES, order="name"), ServiceFilter())).rows if seen else ()
     flight = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(tuple(UNSETTLED_RELEASES)), sight)).rows
     numbers = await store.numbers()
     chosen = set(form.all("studies"))
@@ -100,7 +102,7 @@ async def _page(request: Request, form: Form, *, template: str = "plan.html", st
         "candidate": candidate_version(numbers.given),
         "minor": final_version(numbers.published, is_major=False),
         "major": final_version(numbers.published, is_major=True),
-        "warnings": list(_warnings(chosen, studies, busy, taking_part)),
+        "warnings": list(_warnings(chosen, studies, busy, taking_part if seen else None)),
         "cut": len(studies) == _STUDIES,
         "key": token_urlsafe(16),
     }
@@ -108,7 +110,7 @@ async def _page(request: Request, form: Form, *, template: str = "plan.html", st
 
 
 def _warnings(
-    chosen: set[str], studies: Sequence[Study], busy: Mapping[str, Release], services: Sequence[TaskService]
+    chosen: set[str], studies: Sequence[Study], busy: Mapping[str, Release], services: Sequence[TaskService] | None
 ) -> Iterator[str]:
     """Yield what a person should know before the release is started."""
     names = {study.kf_id: study.name for study in studies}
@@ -118,11 +120,11 @@ def _warnings(
             f"{names.get(kf_id, kf_id)} is also in {release.name} ({release.version}), which is {release.state.value}: "
             "the two are published one after the other."
         )
-    down = [service.name for service in services if service.health_status != "ok"]
+    down = [service.name for service in services or () if service.health_status != "ok"]
     if down:
         verb = "does" if len(down) == 1 else "do"
         yield f"{listed(down)} {verb} not answer; a service that stays down fails the release."
-    if not services:
+    if services is not None and not services:
         yield "No service is enabled: the release goes through all states by itself and does nothing anywhere."
     if missing := sorted(chosen - names.keys()):
         yield f"{count(len(missing), 'study', 'studies')} cannot be chosen any more: {listed(missing, most=10)}."

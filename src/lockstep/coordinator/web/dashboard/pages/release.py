@@ -8,6 +8,7 @@ from starlette.requests import Request
 from lockstep.coordinator.core.model import Task
 from lockstep.coordinator.core.records import Event, ReleaseNote, ReleaseView
 from lockstep.coordinator.core.versions import final_version
+from lockstep.coordinator.services.discretion import seen
 from lockstep.coordinator.services.reporting import Reading
 from lockstep.coordinator.web.dashboard import history, report, timeline
 from lockstep.coordinator.web.dashboard.names import study_names
@@ -31,9 +32,10 @@ LIVE: Final = ("head", "steps", "partial", "lanes", "timeline", "report", "notes
 async def show(request: Request) -> Page:
     """Show a release."""
     desk, now = desk_of(request), pages_of(request).now()
-    view = await desk.store.release(request.path_params["release_id"], sight_of(request))
+    sight = sight_of(request)
+    view = await desk.store.release(request.path_params["release_id"], sight)
     release = view.release
-    events = await desk.store.events_after(release.kf_id, 0, EVENTS)
+    events = [seen(event, sight) for event in await desk.store.events_after(release.kf_id, 0, EVENTS)]
     moves = history.moves_of_release(events)
     lanes = history.lanes(release, view.tasks, events)
     reading = await read_report(request, view)

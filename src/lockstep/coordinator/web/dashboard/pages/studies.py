@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import STUDY_ORDERS, PageOf, ReleaseFilter, StudyFilter
+from lockstep.coordinator.services import queries
 from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import report
 from lockstep.coordinator.web.dashboard.charts import curve
@@ -44,7 +45,7 @@ async def _all(request: Request, form: Form, status: int = 200) -> Page:
     which = StudyFilter(
         name_contains=asked.filters.get("q"), visible=None if hidden else True, deleted=None if hidden else False
     )
-    page = await desk.store.studies(asked.page_of, which)
+    page = await queries.studies(desk.store, asked.page_of, which, sight_of(request))
     values = {
         "list": Listed.of(page, asked),
         "form": form,
@@ -56,7 +57,7 @@ async def _all(request: Request, form: Form, status: int = 200) -> Page:
 async def show(request: Request) -> Page:
     """Show a study: its releases, and its counts over time."""
     desk = desk_of(request)
-    study = await desk.store.study(request.path_params["study_id"])
+    study = await queries.study(desk.store, request.path_params["study_id"], sight_of(request))
     page = await desk.store.releases(PageOf(_RELEASES), ReleaseFilter(study_id=study.kf_id), sight_of(request))
     reading = None
     if desk.reports is not None:
