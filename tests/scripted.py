@@ -20,6 +20,7 @@ from lockstep.coordinator.adapters.clock import SystemClock
 from lockstep.coordinator.adapters.feed import LocalFeed
 from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.adapters.task_services import HttpTaskServices
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.model import Release
 from lockstep.coordinator.core.policy import Policy
@@ -180,7 +181,7 @@ class Coordinator:
 
     async def create(self, *studies: str, is_major: bool = False) -> str:
         new = NewRelease("a release", studies or STUDIES[:2], is_major=is_major)
-        return (await self.commands.create_release(new)).release.kf_id
+        return (await self.commands.create_release(new, LOCAL)).release.kf_id
 
     async def staged(self, *studies: str) -> str:
         release_id = await self.create(*studies)
@@ -230,7 +231,7 @@ class Coordinator:
 
     async def call_back(self, release_id: str, service: Service, **said: Any) -> None:
         """Have a service report on its task."""
-        await self.commands.report(await self.task_id(release_id, service), TaskReport(**said))
+        await self.commands.report(await self.task_id(release_id, service), TaskReport(**said), LOCAL)
 
     async def events(self, release_id: str) -> list[Event]:
         """The events of a release, oldest first."""

@@ -16,6 +16,7 @@ from lockstep.coordinator.core.records import NewRelease, StudyFacts
 from lockstep.coordinator.settings import read_settings
 from lockstep.protocol.states import ReleaseState
 from tests.dashboard.browser import MISSING, chromium, find_browser
+from tests.dashboard.house import Cable
 from tests.identity.provider import GROUPS, ROLES, Provider, provider
 
 pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
@@ -99,6 +100,28 @@ def test_each_role_is_offered_what_it_may_and_refused_the_rest(issuer: Provider,
             await admin.get_by_role("link", name="Publish…").click()
             await admin.get_by_role("button", name="Publish 0.1.0").click()
             await expect(admin.locator('[data-live="head"]')).to_contain_text("Public on every service")
+
+    asyncio.run(go())
+
+
+def test_a_page_that_is_open_when_its_reader_signs_out_says_so(issuer: Provider, tmp_path: Path) -> None:
+    """It shows nothing new once its connection begins anew, and says why."""
+
+    async def go() -> None:
+        async with (
+            _coordinator(issuer, tmp_path) as (c, (first, _)),
+            chromium() as browser,
+            Cable(c.url) as cable,
+        ):
+            page = await _signed_in(browser, c, issuer, sub="nora", roles=["DEV"])
+            other = await page.context.new_page()
+            await other.goto(f"{cable.url}/releases/{first}")
+            await expect(other.locator("#connection")).to_have_text("Live")
+            await page.get_by_role("button", name="Sign out").click()
+            await page.wait_for_url(lambda url: not url.startswith(f"{c.url}/profile"))
+            cable.cut()
+            cable.mend()
+            await expect(other.locator("#connection")).to_have_text("Signed out. Load the page again to sign in.")
 
     asyncio.run(go())
 

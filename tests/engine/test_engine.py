@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import NewRelease
 from lockstep.coordinator.engine.engine import BUSY_PAUSE, MOST_DRIVES, SWEEP_INTERVAL_S
@@ -94,7 +95,7 @@ def test_a_ring_during_a_drive_makes_it_look_again() -> None:
         async with in_simulation(slow, quick) as coordinator:
             release_id = await coordinator.create()
             await asyncio.sleep(3)
-            await coordinator.commands.cancel(release_id)
+            await coordinator.commands.cancel(release_id, LOCAL)
             await quick.was_asked("cancel")
             assert now() == pytest.approx(3, abs=0.01)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.model import EventType
 from lockstep.protocol.errors import BadMessage
 from lockstep.protocol.messages import ACCEPTED, WANTED, Action, Answer, Refusal, Silence
@@ -58,7 +59,7 @@ def test_a_refused_action_is_not_tried_again(action: Action) -> None:
             release_id = await coordinator.create()
             if action is Action.PUBLISH:
                 await coordinator.until(release_id, "staged")
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "failed")
         assert service.actions(polls=True) == [*STEPS[: STEPS.index(action) + 1], "cancel"]
 
@@ -104,7 +105,7 @@ def test_a_lost_connection_is_not_a_refusal(action: Action) -> None:
         service = Service("A", {action: [None], "get_status": [None]}, quick=True)
         async with on_loopback(service) as coordinator:
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
         assert service.actions() == [step for step in STEPS for _ in range(2 if step is action else 1)]
 
@@ -183,7 +184,7 @@ def test_an_action_whose_answer_was_lost_is_not_sent_again(action: Action) -> No
         service.script[action] = [take_it_and_reset]
         async with on_loopback(service) as coordinator:
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
         assert service.actions() == list(STEPS)
         asked = service.actions(polls=True)

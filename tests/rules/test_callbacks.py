@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import Conflict, Invalid
 from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.protocol.messages import Action, Answer, Refusal, Silence
@@ -317,7 +318,7 @@ def test_callbacks_that_overtake_the_answer_are_not_lost() -> None:
                     "publish": [overtaking(service, "published", "publishing")],
                 }
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
             assert set((await coordinator.states(release_id)).values()) == {"published"}
         assert [service.actions(polls=True) for service in services] == [["initialize", "start", "publish"]] * 12

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.draft import MESSAGE_LIMIT
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.policy import Policy
@@ -112,7 +113,7 @@ def test_cancel_follows_the_request_that_is_on_its_way() -> None:
         async with in_simulation(*services) as coordinator:
             release_id = await coordinator.create()
             await asyncio.sleep(2)
-            await coordinator.commands.cancel(release_id)
+            await coordinator.commands.cancel(release_id, LOCAL)
             await coordinator.until(release_id, "canceled", 100)
             assert [service.times("cancel") for service in services] == [
                 pytest.approx([2], abs=0.5),
@@ -264,7 +265,7 @@ def test_a_cancel_is_sent_again_with_growing_pauses() -> None:
             release_id = await coordinator.create()
             await coordinator.marked(release_id, "start")
             await asyncio.sleep(1)
-            await coordinator.commands.cancel(release_id)
+            await coordinator.commands.cancel(release_id, LOCAL)
             await coordinator.until(release_id, "canceled", 100)
             times = service.times("cancel")
             pauses = [later - earlier for earlier, later in pairwise(times)]
@@ -299,7 +300,7 @@ def test_a_release_does_not_wait_for_ever_for_a_silent_service() -> None:
             await coordinator.marked(release_id, "start")
             await asyncio.sleep(1)
             service.down = True
-            await coordinator.commands.cancel(release_id)
+            await coordinator.commands.cancel(release_id, LOCAL)
             begun = asyncio.get_running_loop().time()
             view = await coordinator.until(release_id, "canceled", 100)
             assert asyncio.get_running_loop().time() - begun == pytest.approx(60, abs=1)
@@ -423,7 +424,7 @@ def test_a_partial_publish_names_both_sides() -> None:
         services = [Service("A", quick=True), Service("B", quick=True), Service("C", {"publish": [Says(500)]})]
         async with on_loopback(*services) as coordinator, rest(coordinator) as client:
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "failed")
             release = (await client.get(f"/releases/{release_id}")).json()
             assert (release["partially_published"], release["published_at"]) == (True, None)
@@ -580,7 +581,7 @@ def test_every_move_has_an_event_in_exactly_these_words() -> None:
         service = Service("A", quick=True)
         async with on_loopback(service) as coordinator:
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
             task = await coordinator.task_id(release_id, service)
             events = await coordinator.events(release_id)

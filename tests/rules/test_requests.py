@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from tests.scripted import STUDY_URL, Service, on_loopback
 
 
@@ -17,7 +18,7 @@ def test_every_request_names_its_action_task_and_release() -> None:
         async with on_loopback(service) as coordinator:
             release_id = await coordinator.staged("SD_AAAAAAAA")
             task_id = await coordinator.task_id(release_id, service)
-            await coordinator.commands.cancel(release_id)
+            await coordinator.commands.cancel(release_id, LOCAL)
             await coordinator.until(release_id, "canceled")
         who = {"task_id": task_id, "release_id": release_id}
         what = {"studies": ["SD_AAAAAAAA"], "urls": [STUDY_URL.format("SD_AAAAAAAA")], "kf_id": task_id}
@@ -46,7 +47,7 @@ def test_the_epoch_rises_whenever_a_release_is_taken_up() -> None:
         service = Service("A", quick=True)
         async with on_loopback(service) as coordinator:
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
         epochs = {asked.action: asked.body["epoch"] for asked in service.asked}
         assert epochs == {"initialize": 1, "start": 1, "publish": 2}

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.errors import Conflict, LeaseHeld, LeaseLost
 from lockstep.coordinator.core.model import Ahead, Delivery, EventType
@@ -31,7 +32,7 @@ def test_many_requests_to_publish_publish_once() -> None:
             await coordinator.marked(release_id, "start")
             for service in services:
                 await coordinator.call_back(release_id, service, state="staged")
-            asked = (coordinator.commands.publish(release_id) for _ in range(20))
+            asked = (coordinator.commands.publish(release_id, LOCAL) for _ in range(20))
             outcomes = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [Conflict] * 19
             await coordinator.marked(release_id, "publish")
@@ -63,7 +64,7 @@ def test_three_workers_send_each_action_once() -> None:
                 await ring_all(release_id)
             for release_id in releases:
                 await coordinator.until(release_id, "staged", 300)
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
                 await ring_all(release_id)
             for release_id in releases:
                 await coordinator.until(release_id, "published", 300)
@@ -95,7 +96,7 @@ def test_an_action_is_marked_as_sent_before_it_leaves(action: str) -> None:
 
             service.script[action] = [look]
             release_id = await coordinator.staged()
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
         assert found == [(action, Delivery.SENT)]
 
@@ -146,7 +147,7 @@ def test_releases_that_share_a_study_publish_one_after_the_other() -> None:
             for release_id in (a, b, c):
                 await coordinator.until(release_id, "staged", 200)
             for release_id in (b, a, c):
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             states = [(await coordinator.release(release_id)).state for release_id in (a, b, c)]
             assert states == ["staged", "publishing", "staged"]
             assert [(await coordinator.release(release_id)).waits_for for release_id in (a, b, c)] == [b, None, a]
@@ -178,14 +179,14 @@ def test_the_later_release_goes_on_when_the_earlier_one_ends_otherwise(ending: s
             for release_id in (a, b):
                 await coordinator.marked(release_id, "start")
                 await coordinator.call_back(release_id, service, state="staged")
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.marked(a, "publish")
             await asyncio.sleep(7.3)
             assert (await coordinator.release(b)).state is ReleaseState.STAGED
             if ending == "failed":
                 await coordinator.call_back(a, service, state="failed")
             else:
-                await coordinator.commands.cancel(a)
+                await coordinator.commands.cancel(a, LOCAL)
             await coordinator.until(a, ending)
             ended = asyncio.get_running_loop().time()
             await coordinator.marked(b, "publish")
@@ -232,7 +233,7 @@ def test_releases_without_a_common_study_publish_at_the_same_time() -> None:
             for release_id in releases:
                 await coordinator.marked(release_id, "start")
                 await coordinator.call_back(release_id, service, state="staged")
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             for release_id in releases:
                 await coordinator.marked(release_id, "publish")
             states = [(await coordinator.release(release_id)).state for release_id in releases]
@@ -265,12 +266,12 @@ def test_a_killed_process_goes_on_from_where_it_was(action: str, arrived: bool) 
             release_id = await coordinator.create()
             await coordinator.wait(release_id, lambda: done_before(coordinator, release_id, action), 100)
             if action == "publish":
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             await service.was_asked(action)
             await coordinator.restart()
             if action != "publish":
                 await coordinator.until(release_id, "staged", 300)
-                await coordinator.commands.publish(release_id)
+                await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published", 300)
         asked = service.actions(polls=True)
         assert asked[asked.index(action) + 1] == "get_status"
@@ -358,7 +359,7 @@ def test_doubled_and_late_rings_do_nothing() -> None:
             release_id = await coordinator.create()
             for state in ("running", "staged", "publishing", "published"):
                 if state == "publishing":
-                    await coordinator.commands.publish(release_id)
+                    await coordinator.commands.publish(release_id, LOCAL)
                 await coordinator.until(release_id, state, 100)
                 for _ in range(10):
                     await coordinator.engine.ring(release_id)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import Conflict, Invalid
 from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.records import PageOf
@@ -89,7 +90,7 @@ def test_a_release_without_services_goes_through_all_states_by_itself() -> None:
             release_id = await coordinator.staged()
             await asyncio.sleep(DAY_S)
             assert ReleaseState.STAGED is (await coordinator.release(release_id)).state
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published")
             line = ["waiting", "initializing", "running", "staged", "publishing", "published"]
             moves = [f"changed from {a} to {b}" for a, b in pairwise(line)]
@@ -118,7 +119,7 @@ def test_every_service_is_told_at_the_same_time() -> None:
             release_id = await coordinator.create()
             await coordinator.marked(release_id, "start")
             await all_report(coordinator, release_id, services, "staged")
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.marked(release_id, "publish")
             await all_report(coordinator, release_id, services, "published")
             await coordinator.until(release_id, "published")
@@ -236,7 +237,7 @@ def test_a_staged_release_waits_for_its_review_without_limit() -> None:
             asked = len(service.asked)
             await asyncio.sleep(DAY_S)
             assert (ReleaseState.STAGED, asked) == ((await coordinator.release(release_id)).state, len(service.asked))
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             await coordinator.until(release_id, "published", 100)
             assert service.actions() == ["initialize", "start", "publish"]
 
@@ -303,7 +304,7 @@ def test_a_service_that_publishes_sees_the_final_version() -> None:
                 return Says(body={"state": "published"})
 
             service.script["publish"] = [read_release]
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             view = await coordinator.until(release_id, "published")
             assert seen == [("publishing", "0.1.0")]
             assert str(view.release.version) == "0.1.0"
@@ -333,7 +334,7 @@ def test_publishing_is_polled_until_every_task_is_published() -> None:
             release_id = await coordinator.create()
             await coordinator.until(release_id, "staged", 1000)
             begun, slow.asked[:] = asyncio.get_running_loop().time(), []
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             view = await coordinator.until(release_id, "published", 1000)
             polls = [begun + 30, begun + 60, begun + 90, begun + 120]
             assert polls == pytest.approx(slow.times("get_status"), abs=1)

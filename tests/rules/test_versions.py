@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.records import EventFilter, PageOf
 from lockstep.coordinator.core.versions import FIRST, Version, candidate_version, final_version
 from lockstep.protocol.states import ReleaseState
@@ -20,7 +21,7 @@ VERSIONS = st.builds(Version, *[st.integers(0, 10**6)] * 3)
 async def published(coordinator: Coordinator, release_id: str) -> str:
     """Publish a release, and return the version under which it is public."""
     await coordinator.until(release_id, "staged", 100)
-    await coordinator.commands.publish(release_id)
+    await coordinator.commands.publish(release_id, LOCAL)
     return str((await coordinator.until(release_id, "published", 100)).release.version)
 
 
@@ -110,7 +111,7 @@ def test_the_number_of_a_failed_release_is_not_used_again() -> None:
         async with in_simulation(service) as coordinator:
             failing = await coordinator.create()
             await coordinator.until(failing, "staged", 100)
-            await coordinator.commands.publish(failing)
+            await coordinator.commands.publish(failing, LOCAL)
             await coordinator.until(failing, "failed", 100)
             assert await version(coordinator, failing) == "0.1.0"
             service.script["initialize"] = [Says(500)]

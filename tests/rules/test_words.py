@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.errors import Conflict
 from lockstep.protocol.errors import IllegalMove
@@ -33,7 +34,7 @@ def test_a_release_is_brought_to_every_service_in_three_steps() -> None:
         async with on_loopback(*services) as coordinator:
             release_id = await coordinator.staged("SD_AAAAAAAA", "SD_BBBBBBBB")
             assert [service.actions() for service in services] == [["initialize", "start"]] * 2
-            await coordinator.commands.publish(release_id)
+            await coordinator.commands.publish(release_id, LOCAL)
             view = await coordinator.until(release_id, "published")
             assert [service.actions() for service in services] == [["initialize", "start", "publish"]] * 2
             assert [(t.service_name, t.state) for t in view.tasks] == [("A", "published"), ("B", "published")]

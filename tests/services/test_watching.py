@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.services.watching import Look, watch
 from lockstep.protocol.states import ReleaseState
@@ -63,7 +64,7 @@ def test_a_lost_announcement_costs_no_more_than_a_beat() -> None:
             assert (await anext(looks)).view.release.state is ReleaseState.WAITING
             quiet = await c.store.release(release_id)
             assert (await anext(looks)).view == quiet
-            await c.commands.cancel(release_id)
+            await c.commands.cancel(release_id, LOCAL)
             assert (await anext(looks)).view.release.state is ReleaseState.CANCELING
             await looks.aclose()
 

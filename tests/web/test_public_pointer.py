@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, fromstring
 import httpx
 import pytest
 
+from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.records import NewNote
 from lockstep.coordinator.web.answers import time
 from lockstep.protocol.states import ReleaseState
@@ -71,7 +72,7 @@ def test_the_pointer_moves_only_when_every_service_has_published(state: ReleaseS
             before = [(await web.get(path)).content for path in ("/releases/current", "/releases/feed")]
             second = await c.release(STUDIES[0], name="second")
             if state in {ReleaseState.CANCELED, ReleaseState.FAILED}:
-                await c.commands.cancel(second.release.kf_id)
+                await c.commands.cancel(second.release.kf_id, LOCAL)
             else:
                 await c.bring(second.release.kf_id, state)
             assert [(await web.get(path)).content for path in ("/releases/current", "/releases/feed")] == before

@@ -56,7 +56,7 @@ class Act(StrEnum):
     CREATE_NOTE = "write a release note"
     EDIT_NOTE = "change a release note"
     REMOVE_NOTE = "remove a release note"
-    WRITE_EVENT = "write, change or remove an event"
+    WRITE_EVENT = "write an event"
     SYNC_STUDIES = "sync the studies"
     CHECK = "have tasks, releases or services checked"
     SEE_SERVICES = "see task services and their addresses"
@@ -66,7 +66,7 @@ class Act(StrEnum):
     EDIT_ANNOUNCEMENTS = "add, change or remove webhooks, and deliver again"
     SEE_PUBLISHED = "see published releases with their tasks, notes and events"
     SEE_IN_FLIGHT = "see ids, studies, state and version of a release in flight"
-    SEE_ALL = "see every release with all that hangs on it, and why things failed"
+    SEE_ALL = "see every release with all that hangs on it"
     SEE_PROFILE = "see one's own profile"
     SEE_USERS = "see all users"
 

@@ -6,7 +6,7 @@ seen to, not when it is over.
 
 from typing import Final
 
-from lockstep.coordinator.core.callers import LOCAL, Caller
+from lockstep.coordinator.core.callers import Caller
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.core.model import Change, Snapshot
@@ -26,7 +26,7 @@ _AT_WORK: Final = (
 _POLLED: Final = (ReleaseState.RUNNING, ReleaseState.PUBLISHING)
 
 
-async def check_releases(commands: Commands, caller: Caller = LOCAL) -> int:
+async def check_releases(commands: Commands, caller: Caller) -> int:
     """Have the engine look at every release that services are at work on; return how many those are."""
     commands.access.check(caller, Act.CHECK)
     release_ids = await _in_states(commands, _AT_WORK)
@@ -35,7 +35,7 @@ async def check_releases(commands: Commands, caller: Caller = LOCAL) -> int:
     return len(release_ids)
 
 
-async def check_tasks(commands: Commands, caller: Caller = LOCAL) -> int:
+async def check_tasks(commands: Commands, caller: Caller) -> int:
     """Have the state of every task at work asked for now; return how many those are."""
     commands.access.check(caller, Act.CHECK)
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Final
 
 from lockstep.coordinator.core.callbacks import report
-from lockstep.coordinator.core.callers import LOCAL, Caller, Kind
+from lockstep.coordinator.core.callers import Caller, Kind
 from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.errors import Changed, Conflict, Invalid, NotFound, Unavailable
 from lockstep.coordinator.core.model import Change, EventType, Lease, Release, Snapshot
@@ -54,7 +54,7 @@ class Commands:
     access: Access = field(default_factory=Access)
     _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def create_release(self, new: NewRelease, caller: Caller = LOCAL, key: str = "") -> ReleaseView:
+    async def create_release(self, new: NewRelease, caller: Caller, key: str = "") -> ReleaseView:
         """Create a release. Studies that are not known yet are looked for in the data service first.
 
         Args:
@@ -76,7 +76,7 @@ class Commands:
         return view
 
     async def edit_release(
-        self, release_id: str, edit: ReleaseEdit, caller: Caller = LOCAL, seen: Release | None = None
+        self, release_id: str, edit: ReleaseEdit, caller: Caller, seen: Release | None = None
     ) -> ReleaseView:
         """Change a release: the state `publishing` publishes it, and the state that it has changes nothing.
 
@@ -111,7 +111,7 @@ class Commands:
 
         return await self._ask(release_id, request, caller)
 
-    async def publish(self, release_id: str, caller: Caller = LOCAL) -> ReleaseView:
+    async def publish(self, release_id: str, caller: Caller) -> ReleaseView:
         """Publish a release that is staged, at once or after those before it that share a study.
 
         Raises:
@@ -121,7 +121,7 @@ class Commands:
         self.access.check(caller, Act.PUBLISH_RELEASE)
         return await self._ask(release_id, ask_to_publish, caller)
 
-    async def cancel(self, release_id: str, caller: Caller = LOCAL) -> ReleaseView:
+    async def cancel(self, release_id: str, caller: Caller) -> ReleaseView:
         """Cancel a release; one that has ended stays as it is.
 
         Raises:
@@ -134,8 +134,8 @@ class Commands:
         self,
         task_id: str,
         said: TaskReport,
+        caller: Caller,
         release_id: str | None = None,
-        caller: Caller = LOCAL,
         seen: TaskView | None = None,
     ) -> TaskView:
         """Take what a task service says of its task; `release_id` must be the task's release, if it is given.
@@ -154,7 +154,7 @@ class Commands:
             if seen is not None and before.tasks[task_id] != seen.task:
                 raise Changed(f"The task {task_id} has changed since you looked at it; look again.")
             draft = Draft(before, self.clock.now(), caller.name)
-            report(draft, task_id, said.state, said.progress)
+            report(draft, task_id, said.state, said.progress, said.findings)
             view = TaskView(draft.tasks[task_id], before.release.kf_id)
             moved = draft.release.state is not before.release.state
             return draft.change(), (view, moved, view.task != before.tasks[task_id])
@@ -166,7 +166,7 @@ class Commands:
             await self.announcer.announce(view.release_id)
         return view
 
-    async def sync_studies(self, caller: Caller = LOCAL) -> SyncResult:
+    async def sync_studies(self, caller: Caller) -> SyncResult:
         """Make the studies here those of the data service; nothing where none is configured.
 
         Raises:
@@ -177,7 +177,7 @@ class Commands:
             return SyncResult()
         return await self._sync(self.data_service)
 
-    async def register_service(self, new: ServiceInput, caller: Caller = LOCAL) -> TaskService:
+    async def register_service(self, new: ServiceInput, caller: Caller) -> TaskService:
         """Register a task service, whose `/status` must answer.
 
         Raises:
@@ -194,7 +194,7 @@ class Commands:
         self,
         service_id: str,
         edit: ServiceEdit | ServiceInput,
-        caller: Caller = LOCAL,
+        caller: Caller,
         seen: TaskService | None = None,
     ) -> TaskService:
         """Change a task service; if a URL is given, its `/status` must answer.
@@ -217,7 +217,7 @@ class Commands:
         await self.announcer.announce(service_id)
         return service
 
-    async def delete_service(self, service_id: str, caller: Caller = LOCAL, seen: TaskService | None = None) -> None:
+    async def delete_service(self, service_id: str, caller: Caller, seen: TaskService | None = None) -> None:
         """Take a task service out of new releases and off the lists.
 
         Raises:
@@ -228,7 +228,7 @@ class Commands:
         await self.store.delete_service(service_id, seen)
         await self.announcer.announce(service_id)
 
-    async def check_health(self, caller: Caller = LOCAL) -> None:
+    async def check_health(self, caller: Caller) -> None:
         """Look at the `/status` of every service, and count for each how often it has failed in a row."""
         self.access.check(caller, Act.CHECK)
         services: list[TaskService] = []

@@ -6,7 +6,7 @@ whoever watches the release.
 
 from dataclasses import replace
 
-from lockstep.coordinator.core.callers import LOCAL, Caller, Kind
+from lockstep.coordinator.core.callers import Caller, Kind
 from lockstep.coordinator.core.errors import Conflict
 from lockstep.coordinator.core.records import Event, NewEvent, NewNote, ReleaseNote
 from lockstep.coordinator.services.access import Act
@@ -14,7 +14,7 @@ from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.inputs import NoteEdit
 
 
-async def create_note(commands: Commands, new: NewNote, caller: Caller = LOCAL) -> ReleaseNote:
+async def create_note(commands: Commands, new: NewNote, caller: Caller) -> ReleaseNote:
     """Write a note on a release, or on one study in it.
 
     Raises:
@@ -29,7 +29,7 @@ async def create_note(commands: Commands, new: NewNote, caller: Caller = LOCAL) 
 
 
 async def edit_note(
-    commands: Commands, note_id: str, edit: NoteEdit, caller: Caller = LOCAL, seen: ReleaseNote | None = None
+    commands: Commands, note_id: str, edit: NoteEdit, caller: Caller, seen: ReleaseNote | None = None
 ) -> ReleaseNote:
     """Change what a note says.
 
@@ -50,9 +50,7 @@ async def edit_note(
     return edited
 
 
-async def remove_note(
-    commands: Commands, note_id: str, caller: Caller = LOCAL, seen: ReleaseNote | None = None
-) -> None:
+async def remove_note(commands: Commands, note_id: str, caller: Caller, seen: ReleaseNote | None = None) -> None:
     """Take a note away.
 
     Raises:
@@ -64,7 +62,7 @@ async def remove_note(
     await commands.announcer.announce(note.release_id)
 
 
-async def write_event(commands: Commands, new: NewEvent, caller: Caller = LOCAL) -> Event:
+async def write_event(commands: Commands, new: NewEvent, caller: Caller) -> Event:
     """Write down what happened elsewhere. Events are never changed: what happened has happened.
 
     Raises:

@@ -125,7 +125,7 @@ async def _report(request: Request, task_id: str, release_id: str | None = None)
     if expects(request):
         seen = await _seen(request, task_id)
         check_seen(request, task_shape(seen, base))
-    view = await desk_of(request).commands.report(task_id, said, release_id, caller_of(request), seen)
+    view = await desk_of(request).commands.report(task_id, said, caller_of(request), release_id, seen)
     return _shown(request, view)
 
 
