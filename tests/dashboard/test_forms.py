@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from lockstep.coordinator.core.records import NewNote
 from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
+from tests.dashboard.scenery import scenery
 from tests.faces import STUDIES, Coordinator, coordinator, status_app
 
 PAGE = {"Accept": "text/html"}
@@ -222,5 +224,28 @@ def test_a_service_is_looked_at_registered_edited_and_switched_off(serve: Serve)
             await visitor.send(f"/services/{service_id}/enabled", {"enabled": "no"})
             service = await c.store.service(service_id)
             assert (service.name, service.description, service.enabled) == ("New", "d", False)
+
+    asyncio.run(go())
+
+
+def test_what_is_flagged_is_acknowledged_before_it_is_published(serve: Serve, tmp_path: Path) -> None:
+    """The box stands for what was shown: another report needs another tick."""
+
+    async def go() -> None:
+        async with scenery(serve, tmp_path) as (c, shown), c.client() as web:
+            visitor, path = Visitor(web), f"/releases/{shown['staged']}/publish"
+            assert "participants fall from 84 to 77" in await visitor.get(path)
+            for seen in ({}, {"seen": "of another report"}):
+                refused = await visitor.send(path, seen)
+                assert refused.status_code == 400
+                assert _wrong(refused.text, "seen") == [
+                    "Look at what is flagged, and tick the box to say that you have."
+                ]
+                assert (await c.store.release(shown["staged"])).release.state is ReleaseState.STAGED
+            ticked = re.search('name="seen" type="checkbox" value="([^"]*)"', await visitor.get(path))
+            assert ticked is not None
+            assert (await visitor.send(path, {"seen": ticked[1]})).status_code == 303
+            release = (await c.store.release(shown["staged"])).release
+            assert (release.state, str(release.version)) == (ReleaseState.PUBLISHING, "0.3.0")
 
     asyncio.run(go())

@@ -6,7 +6,7 @@ the release before its events makes sure that nothing is missing when it is foun
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -79,7 +79,7 @@ async def watch(
 
 
 async def changes(
-    feed: Feed, subject_id: str | None, *, closing: asyncio.Event, beat_s: float, pause_s: float = SHORTEST_PAUSE_S
+    feed: Feed, subject_id: str | None, *, closing: asyncio.Event, beat_s: float, pause_s: Callable[[], float]
 ) -> AsyncGenerator[None, None]:
     """Yield once at the beginning, and again after every change and at least every `beat_s` seconds.
 
@@ -88,12 +88,12 @@ async def changes(
         subject_id: what the watcher looks at; None for everything.
         closing: set when the server closes; watching ends.
         beat_s: the longest time between two looks, in seconds.
-        pause_s: the shortest, in seconds.
+        pause_s: tells the shortest, in seconds, after each look.
     """
     with feed.subscribe(subject_id) as subscription:
         while not closing.is_set():
             yield
-            await _pause(closing, pause_s)
+            await _pause(closing, pause_s())
             await _wait(subscription, closing, beat_s)
 
 

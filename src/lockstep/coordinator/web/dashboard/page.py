@@ -4,6 +4,7 @@ A page function reads what it needs and returns a `Page`: which template, with w
 as live are parts of that template, so that what a stream sends later is what a visit would have shown.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,6 +90,7 @@ class Pages:
 
     def __init__(self, now: Callable[[], datetime], *, environment: str = "", identified: bool = False) -> None:
         self.now = now
+        self.turn = asyncio.Lock()
         self.version = f"{__version__}-{assets_version()}"
         self._environment, self._identified = environment, identified
         self._templates = Environment(

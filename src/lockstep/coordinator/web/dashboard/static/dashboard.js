@@ -64,25 +64,31 @@ let source = null;
 let watchdog = 0;
 let failures = 0;
 
-function show(lost) {
+function show(words) {
   if (!connection) return;
   connection.hidden = false;
-  connection.classList.toggle("lost", lost);
-  const words = lost ? "Connection lost. Trying again…" : "Live";
+  connection.classList.toggle("lost", words !== "Live");
   if (connection.textContent !== words) connection.textContent = words;
 }
 
 function alive() {
   failures = 0;
-  show(false);
+  show("Live");
   clearTimeout(watchdog);
   watchdog = setTimeout(lose, SILENCE_MS);
 }
 
-function lose() {
+async function lose() {
   hangUp();
-  show(true);
+  show("Connection lost. Trying again…");
+  if (failures && (await signedOut())) return show("Signed out. Load the page again to sign in.");
   watchdog = setTimeout(listen, PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)]);
+}
+
+/* The server answers, and would send a visitor to the sign-in. */
+async function signedOut() {
+  const page = await fetch(stream, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  return page?.type === "opaqueredirect";
 }
 
 function hangUp() {
@@ -103,6 +109,7 @@ function listen() {
     if (JSON.parse(message.data) !== document.body.dataset.version && !document.querySelector("[data-written]"))
       location.reload();
   });
+  source.addEventListener("again", listen);
   source.addEventListener("error", lose);
 }
 
