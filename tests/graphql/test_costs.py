@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 from lockstep.coordinator.core.records import NewNote
 from lockstep.coordinator.web.graphql import visit
-from lockstep.coordinator.web.graphql.limits import DEPTH_LIMIT, FIELDS_LIMIT
+from lockstep.coordinator.web.graphql.limits import DEPTH_LIMIT, FIELDS_LIMIT, LINKS_LIMIT, MUTATIONS_LIMIT
 from lockstep.protocol.states import ReleaseState
 from tests.faces import STUDIES
 from tests.graphql import dashboard
@@ -138,6 +138,26 @@ async def test_a_query_of_too_many_fields_is_refused_however_it_is_folded(a: Ask
     written = "{ " + " ".join(f"s{n}: status {{ name }}" for n in range(501)) + " }"
     assert re.fullmatch(rf"This query has \d+ fields; {FIELDS_LIMIT} is the most\.", await a.error(folded))
     assert await a.error(written) == f"This query has 1002 fields; {FIELDS_LIMIT} is the most."
+
+
+@on_coordinator
+async def test_a_query_that_leads_to_too_many_lists_is_refused(a: Asked) -> None:
+    def lists(number: int) -> str:
+        return (
+            "{ " + " ".join(f"e{n}: allEvents(first: 1) {{ edges {{ node {{ id }} }} }}" for n in range(number)) + " }"
+        )
+
+    await a.data(lists(LINKS_LIMIT))
+    assert await a.error(lists(101)) == f"This query leads to 101 lists and things; {LINKS_LIMIT} is the most."
+
+
+@on_coordinator
+async def test_a_mutation_that_does_too_many_things_does_none(a: Asked) -> None:
+    studies = f'studies: ["{gid("StudyNode", STUDIES[0])}"]'
+    starts = " ".join(f's{n}: startRelease(input: {{ name: "x", {studies} }}) {{ __typename }}' for n in range(21))
+    said = await a.error(f"mutation {{ ...All }} fragment All on Mutation {{ {starts} }}")
+    assert said == f"This mutation does 21 things; {MUTATIONS_LIMIT} is the most."
+    assert (await a.data(dashboard.ALL_RELEASES))["allReleases"]["edges"] == []
 
 
 @on_coordinator

@@ -8,7 +8,6 @@ key is among those of a subquery. Only a part that is counted from the end of a 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, cast
 
 from sqlalchemy import (
@@ -19,18 +18,22 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    exists,
-    false,
     func,
-    or_,
     select,
     true,
 )
 
 from lockstep.coordinator.core.callers import Sight
-from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Node, Piece, Span, Wanted
-from lockstep.coordinator.core.records import SEARCHED, Study, TaskView
-from lockstep.coordinator.core.versions import Version
+from lockstep.coordinator.core.graph import Entity, Node, Piece, Span, Wanted
+from lockstep.coordinator.core.records import Study, TaskView
+from lockstep.coordinator.store.graph_conditions import (
+    conditions_of,
+    key_of,
+    order_of,
+    read_by_time,
+    search_of,
+    sight_conditions,
+)
 from lockstep.coordinator.store.rows import (
     EVENT_COLUMNS,
     NOTE_COLUMNS,
@@ -45,7 +48,6 @@ from lockstep.coordinator.store.rows import (
     to_task,
 )
 from lockstep.coordinator.store.tables import event, release, release_note, release_study, study, task, task_service
-from lockstep.protocol.states import ReleaseState
 
 Statement = Select[*tuple[Any, ...]]
 
@@ -94,15 +96,15 @@ _LINK_COLUMNS: Final = {
 def look_up(connection: Connection, entity: Entity, kf_ids: Sequence[str], sight: Sight) -> Mapping[str, Node]:
     """Return those of some rows that are there and may be seen, by their ids; deleted services are among them."""
     table = _TABLES[entity]
-    statement = _rows_of(entity).where(table.c.kf_id.in_(kf_ids), *_seen(entity, table, sight, deleted=True))
+    statement = _rows_of(entity).where(table.c.kf_id.in_(kf_ids), *sight_conditions(entity, table, sight, deleted=True))
     return {_id(entity, row): _NODES[entity](row) for row in connection.execute(statement)}
 
 
 def listed(connection: Connection, wanted: Wanted, sight: Sight) -> Piece:
     """Return part of a whole list."""
     table, span = _TABLES[wanted.entity], wanted.span
-    holds = [*_searched(wanted, table, sight), *_holds(wanted, table, sight)]
-    statement = _rows_of(wanted.entity).where(*holds).order_by(*_order(wanted, table, by_time=_by_time(wanted)))
+    holds = [*search_of(wanted, table, sight), *conditions_of(wanted, table, sight)]
+    statement = _rows_of(wanted.entity).where(*holds).order_by(*order_of(wanted, table, by_time=read_by_time(wanted)))
     if span.last is None:
         return _piece(wanted, connection.execute(_part(statement, span, wanted.most)).all())
     total = connection.execute(select(func.count()).select_from(table).where(*holds)).scalar_one()
@@ -117,7 +119,7 @@ def listed_of(
 ) -> Mapping[str, Piece]:
     """Return part of the list of each parent, and no more than `limit` rows of all of them together."""
     pick = _numbered if wanted.span.last is not None else _walked
-    statement = pick(connection, wanted, parent_ids, sight).order_by(*_order(wanted, _TABLES[wanted.entity]))
+    statement = pick(connection, wanted, parent_ids, sight).order_by(*order_of(wanted, _TABLES[wanted.entity]))
     rows_of: defaultdict[str, list[AnyRow]] = defaultdict(list)
     for row in connection.execute(statement.limit(limit)):
         rows_of[row[-1]].append(row)
@@ -129,10 +131,10 @@ def _walked(connection: Connection, wanted: Wanted, parent_ids: Sequence[str], s
     parent, child = _parent(wanted), _TABLES[wanted.entity]
     keys = _part(_keys(wanted, parent, sight), wanted.span, wanted.most).correlate(parent)
     if connection.dialect.name == "sqlite":
-        source: FromClause = parent.join(child, _key(child).in_(keys))
+        source: FromClause = parent.join(child, key_of(child).in_(keys))
     else:
         near = keys.lateral("near")
-        source = parent.join(near, true()).join(child, _key(child) == near.c.key)
+        source = parent.join(near, true()).join(child, key_of(child) == near.c.key)
     columns = (*_COLUMNS[wanted.entity], parent.c.kf_id.label("parent"))
     return select(*columns).select_from(_whole(wanted.entity, source)).where(parent.c.kf_id.in_(parent_ids))
 
@@ -151,7 +153,7 @@ def _numbered(_: Connection, wanted: Wanted, parent_ids: Sequence[str], sight: S
         .subquery("numbered")
     )
     low, high = _bounds(numbered.c.total, span, wanted.most)
-    source = child.join(numbered, _key(child) == numbered.c.key)
+    source = child.join(numbered, key_of(child) == numbered.c.key)
     columns = (*_COLUMNS[wanted.entity], numbered.c.total, numbered.c.place, numbered.c.parent)
     here = and_(numbered.c.place >= low, numbered.c.place < high)
     return select(*columns).select_from(_whole(wanted.entity, source)).where(here)
@@ -175,13 +177,13 @@ def _keys(wanted: Wanted, parent: FromClause, sight: Sight) -> Statement:
     """Return the statement for the keys of one parent's list, in order; what is the parent's is compared with it."""
     child = _TABLES[wanted.entity].alias("child")
     link, order = _linked(wanted, child, parent)
-    holds = _holds(wanted, child, sight)
-    return select(_key(child).label("key")).select_from(link[0]).where(*link[1:], *holds).order_by(*order)
+    holds = conditions_of(wanted, child, sight)
+    return select(key_of(child).label("key")).select_from(link[0]).where(*link[1:], *holds).order_by(*order)
 
 
 def _linked(wanted: Wanted, child: FromClause, parent: FromClause) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return what to read from, the conditions that link child and parent, and the order."""
-    order = _order(wanted, child)
+    order = order_of(wanted, child)
     held = release_study.alias("held")
     if (wanted.entity, wanted.of) == (Entity.STUDY, Entity.RELEASE):
         source = held.join(child, held.c.study_id == child.c.kf_id)
@@ -198,31 +200,6 @@ def _linked(wanted: Wanted, child: FromClause, parent: FromClause) -> tuple[tupl
 
 def _parent(wanted: Wanted) -> FromClause:
     return _TABLES[Entity(wanted.of or "")].alias("parent")
-
-
-def _key(table: FromClause) -> ColumnElement[Any]:
-    key: ColumnElement[Any] = table.c.get("position", table.c.kf_id)
-    return key
-
-
-def _by_time(wanted: Wanted) -> bool:
-    """Tell whether a list is read off the times of its rows, which have an index where there are many of them."""
-    has_index = wanted.entity not in {Entity.STUDY, Entity.SERVICE}
-    return has_index and any(condition.field == "created_at" for condition in wanted.conditions)
-
-
-def _order(wanted: Wanted, table: FromClause, *, by_time: bool = False) -> tuple[ColumnElement[Any], ...]:
-    """Return the order of a list. Keys rise with the times, so that both are the same order."""
-    key = _key(table)
-    if by_time:
-        columns = (table.c.created_at, key)
-        return columns if wanted.oldest_first else tuple(column.desc() for column in columns)
-    if wanted.entity is Entity.STUDY:
-        created_at = table.c.created_at
-        if wanted.oldest_first:
-            return (created_at.asc().nulls_first(), key.asc())
-        return (created_at.desc().nulls_last(), key.desc())
-    return (key.asc() if wanted.oldest_first else key.desc(),)
 
 
 def _rows_of(entity: Entity) -> Statement:
@@ -257,61 +234,3 @@ def _piece_of(wanted: Wanted, rows: Sequence[AnyRow]) -> Piece:
 def _id(entity: Entity, row: AnyRow) -> str:
     places = {Entity.STUDY: 0, Entity.SERVICE: 0, Entity.NOTE: 0}
     return str(row[places.get(entity, 1)])
-
-
-def _holds(wanted: Wanted, table: FromClause, sight: Sight) -> list[ColumnElement[bool]]:
-    tests = [_test(wanted.entity, table, condition) for condition in wanted.conditions]
-    return [*tests, *_seen(wanted.entity, table, sight)]
-
-
-def _searched(wanted: Wanted, table: FromClause, sight: Sight) -> list[ColumnElement[bool]]:
-    """Return what keeps a search for a text to the first rows that the other conditions leave."""
-    others = tuple(each for each in wanted.conditions if each.test is not Comparison.CONTAINS)
-    if others == wanted.conditions:
-        return []
-    left = replace(wanted, conditions=others)
-    order = _order(left, table, by_time=_by_time(left))
-    first = select(_key(table)).where(*_holds(left, table, sight)).order_by(*order).limit(SEARCHED)
-    return [_key(table).in_(first)]
-
-
-def _test(entity: Entity, table: FromClause, condition: Condition) -> ColumnElement[bool]:
-    value: Any = condition.value
-    if isinstance(value, Version):
-        return and_(table.c.major == value.major, table.c.minor == value.minor, table.c.patch == value.patch)
-    column: ColumnElement[Any] = table.c[condition.field]
-    compared: Mapping[Comparison, Callable[[], ColumnElement[bool]]] = {
-        Comparison.IS: lambda: column == value,
-        Comparison.CONTAINS: lambda: column.icontains(value, autoescape=True),
-        Comparison.BEFORE: lambda: column < value,
-        Comparison.AFTER: lambda: column > value,
-    }
-    holds = compared[condition.test]()
-    if (entity, condition.field) == (Entity.EVENT, "task_id"):
-        its_release = select(task.c.release_id).where(task.c.kf_id == value).scalar_subquery()
-        return and_(holds, table.c.release_id == its_release)
-    return holds
-
-
-def _seen(entity: Entity, table: FromClause, sight: Sight, *, deleted: bool = False) -> list[ColumnElement[bool]]:
-    """Return what must hold for a row to be seen; `deleted` lets services pass that are off the lists."""
-    if entity is Entity.SERVICE:
-        return [] if deleted else [table.c.deleted == false()]
-    if sight.everything:
-        return []
-    if entity is Entity.STUDY:
-        return [or_(and_(table.c.visible == true(), table.c.deleted == false()), table.c.kf_id.in_(sight.studies))]
-    if entity is Entity.RELEASE:
-        return [_release_seen(table, sight)]
-    seen = release.alias("seen")
-    return [exists().where(seen.c.kf_id == table.c.release_id, _release_seen(seen, sight))]
-
-
-def _release_seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    published: ColumnElement[bool] = table.c.state == ReleaseState.PUBLISHED
-    if not sight.studies:
-        return published
-    ours = release_study.alias("ours")
-    return or_(
-        published, exists().where(ours.c.release_position == table.c.position, ours.c.study_id.in_(sight.studies))
-    )

@@ -1,4 +1,4 @@
-"""How much one document may ask for: how deep, and how many fields when all of its fragments are written out.
+"""How much one document may ask for: how deep, and how many of what when all of its fragments are written out.
 
 The rows that come of it are counted while it is answered, by the visit. Here is refused what would cost much before the
 first row: a few lines of fragments that stand for millions of fields, or lists in lists in lists.
@@ -16,6 +16,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
 )
 
@@ -29,12 +30,23 @@ FIELDS_LIMIT: Final = 1_000
 """Fields of one operation, those of its fragments counted wherever they are used."""
 
 
+LINKS_LIMIT: Final = 100
+"""Lists and things that an operation leads to; each is one statement, and a page of a dashboard has ten at the most."""
+
+MUTATIONS_LIMIT: Final = 20
+"""Things that one operation may do, one after the other; clients in the field send them one by one."""
+
+_NO_LINKS: Final = frozenset({"edges", "node", "pageInfo"})
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How deep selections go, and how many fields they have."""
+    """How deep selections go, and how many fields they have: in all, of those that lead on, and at their own level."""
 
     depth: int = 0
     fields: int = 0
+    links: int = 0
+    top: int = 0
 
 
 class WithinLimits(ASTValidationRule):
@@ -46,33 +58,43 @@ class WithinLimits(ASTValidationRule):
         measured: dict[str, Size] = {}
         for operation in node.definitions:
             if isinstance(operation, OperationDefinitionNode):
-                size = _size(operation.selection_set, fragments, measured)
-                if size.depth > DEPTH_LIMIT:
-                    self._refuse(f"This query is {size.depth} fields deep; {DEPTH_LIMIT} is the most.", operation)
-                if size.fields > FIELDS_LIMIT:
-                    self._refuse(f"This query has {size.fields} fields; {FIELDS_LIMIT} is the most.", operation)
+                sentence = _too_much(_size(operation.selection_set, fragments, measured), operation.operation)
+                if sentence:
+                    self.report_error(GraphQLError(sentence, [operation]))
 
-    def _refuse(self, sentence: str, operation: OperationDefinitionNode) -> None:
-        self.report_error(GraphQLError(sentence, [operation]))
+
+def _too_much(size: Size, kind: OperationType) -> str:
+    """Return what is too much about an operation; empty when nothing is."""
+    if size.depth > DEPTH_LIMIT:
+        return f"This query is {size.depth} fields deep; {DEPTH_LIMIT} is the most."
+    if size.fields > FIELDS_LIMIT:
+        return f"This query has {size.fields} fields; {FIELDS_LIMIT} is the most."
+    if size.links > LINKS_LIMIT:
+        return f"This query leads to {size.links} lists and things; {LINKS_LIMIT} is the most."
+    if kind is OperationType.MUTATION and size.top > MUTATIONS_LIMIT:
+        return f"This mutation does {size.top} things; {MUTATIONS_LIMIT} is the most."
+    return ""
 
 
 def _size(
     selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]
 ) -> Size:
     """Return the size of selections. A fragment within itself, which another rule refuses, counts as nothing."""
-    depth = fields = 0
+    depth = fields = links = top = 0
     for selection in selections.selections:
         if isinstance(selection, FieldNode):
             if selection.name.value.startswith("__"):
                 continue
             inner = _size(selection.selection_set, fragments, measured) if selection.selection_set else Size()
-            size = Size(inner.depth + 1, inner.fields + 1)
+            leads_on = selection.selection_set is not None and selection.name.value not in _NO_LINKS
+            size = Size(inner.depth + 1, inner.fields + 1, inner.links + leads_on, 1)
         elif isinstance(selection, FragmentSpreadNode):
             size = _size_of_fragment(selection.name.value, fragments, measured)
         else:
             size = _size(selection.selection_set, fragments, measured)  # type: ignore[attr-defined] # an inline fragment
         depth, fields = max(depth, size.depth), fields + size.fields
-    return Size(depth, fields)
+        links, top = links + size.links, top + size.top
+    return Size(depth, fields, links, top)
 
 
 def _size_of_fragment(name: str, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]) -> Size:

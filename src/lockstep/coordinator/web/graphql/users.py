@@ -98,6 +98,7 @@ async def _users(visit: Visit, which: UserFilter, span: Span, order: str) -> Con
     total = (await visit.ask(people.users(PageOf(1, 0, order), which))).count
     places = span.places(total, UNLIMITED)
     page = await visit.ask(people.users(PageOf(len(places), places.start, order), which))
+    visit.count(len(page.rows))
     end = total if span.before is None else min(span.before, total)
     nodes = [_shown(user, visit.caller) for user in page.rows]
     earlier = span.last is not None and places.start > span.low

@@ -75,13 +75,13 @@ class Visit:
             return await self.ask(self.desk.store.look_up(entity, kf_ids, self.sight))
 
         node: Node | None = await self._batching.read(place, kf_id, read)
-        self._count(1)
+        self.count(1)
         return node
 
     async def listed(self, wanted: Wanted) -> Piece:
         """Return part of a whole list."""
         piece = await self.ask(self.desk.store.listed(wanted, self.sight))
-        self._count(len(piece.nodes))
+        self.count(len(piece.nodes))
         return piece
 
     async def listed_of(self, place: Hashable, wanted: Wanted, parent_id: str) -> Piece:
@@ -94,10 +94,15 @@ class Visit:
         piece: Piece | None = await self._batching.read(place, parent_id, read)
         if piece is None:
             return Piece()
-        self._count(len(piece.nodes))
+        self.count(len(piece.nodes))
         return piece
 
-    def _count(self, things: int) -> None:
+    def count(self, things: int) -> None:
+        """Take note of what is shown.
+
+        Raises:
+            Refused: it is too much; the whole query is given up.
+        """
         before, self._shown = self._shown, self._shown + things
         if self._shown <= THINGS_LIMIT:
             return
