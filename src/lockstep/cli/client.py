@@ -37,8 +37,13 @@ COORDINATOR: Final = "coordinator"
 _HINTS: Final = {
     COORDINATOR: " Start one with `lockstep serve`, or name another with --server or LOCKSTEP_SERVER.",
 }
+TOKEN_VARIABLE: Final = "LOCKSTEP_TOKEN"  # noqa: S105 - where it is, not what it is
+"""The environment variable with the token; not an option, since others can see the options of a program that runs."""
+
+_WHY: Final = re.compile(r'error_description="([^"]*)"')
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _NO_CONTENT: Final = 204
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 
@@ -52,18 +57,26 @@ class Api:
         url: where it is.
         kind: what answers there, for sentences about it.
         timeout_s: how long an answer may take, in seconds.
+        token: shows who asks, to a coordinator that wants to know.
 
     Raises:
-        WrongUse: the address is none.
+        WrongUse: the address is none, or the token is.
     """
 
-    def __init__(self, url: str, *, kind: str = COORDINATOR, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, *, kind: str = COORDINATOR, timeout_s: float = ANSWER_TIMEOUT_S, token: str = ""
+    ) -> None:
         self.url = _checked(url, kind)
         self._kind = kind
+        self._token = _checked_token(token)
         self._web = httpx.AsyncClient(
             base_url=self.url,
             timeout=httpx.Timeout(timeout_s, connect=10),
-            headers={"User-Agent": f"lockstep/{__version__}", "Accept": "application/json"},
+            headers={
+                "User-Agent": f"lockstep/{__version__}",
+                "Accept": "application/json",
+                **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+            },
             trust_env=not _is_loopback(self.url),
         )
 
@@ -94,6 +107,14 @@ class Api:
             Ending: it was refused, or no answer came.
         """
         return await self._ask("POST", path, what, mark, json=body)
+
+    async def patch(self, path: str, body: Mapping[str, Any], *, what: str = "") -> Json:
+        """Change some fields of what is at a path, and return it.
+
+        Raises:
+            Ending: it was refused, or no answer came.
+        """
+        return await self._ask("PATCH", path, what, ENTITY, json=body)
 
     async def delete(self, path: str, *, what: str = "") -> Json:
         """Delete what is at a path, and return the answer; empty when there is none.
@@ -186,7 +207,13 @@ class Api:
     def _refusal(self, answer: httpx.Response, what: str) -> str:
         if answer.status_code == _NOT_FOUND and what:
             return f"There is no {what} at {self.url}."
-        return sentence(self._object(answer)) or f"The {self._kind} answered HTTP {answer.status_code}."
+        said = sentence(self._object(answer)) or f"The {self._kind} answered HTTP {answer.status_code}."
+        if answer.status_code != _FORBIDDEN or self._kind != COORDINATOR:
+            return said
+        if not self._token:
+            return f"{said.rstrip('.')}. Show who you are by a token in {TOKEN_VARIABLE}."
+        reason = _WHY.search(answer.headers.get("www-authenticate", ""))
+        return f"{said.rstrip('.')}. The token in {TOKEN_VARIABLE} is not taken: {reason[1]}" if reason else said
 
     def _no_answer(self, error: httpx.HTTPError) -> Ending:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -217,6 +244,13 @@ def _cause(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return _ERRNO.sub("", str(error)).lower() or type(error).__name__
+
+
+def _checked_token(given: str) -> str:
+    token = given.strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise WrongUse(f"{TOKEN_VARIABLE} is no token: it has spaces or other characters in it that no token has.")
+    return token
 
 
 def _checked(url: str, kind: str) -> str:
