@@ -1,5 +1,6 @@
 """What every store promises of its lists, of what people write, and of what the public sees."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -438,3 +439,12 @@ class TestMemoryLists(ListsContract):
 class TestSqliteLists(ListsContract):
     def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
         return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
+
+
+class TestPostgresLists(ListsContract):
+    @pytest.fixture(autouse=True)
+    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
+        self.urls = defaultdict[Path, str](new_database)
+
+    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
+        return open_store(self.urls[tmp_path], random_bits=random_bits)

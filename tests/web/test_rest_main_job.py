@@ -225,7 +225,7 @@ def test_a_staged_release_is_published(way: str) -> None:
                 answer = await web.post(f"/releases/{release_id}/publish")
                 assert next(iter(answer.json().items())) == ("message", "publishing")
             else:
-                answer = await web.patch(f"/releases/{release_id}", json={"state": "publishing", "name": "ignored"})
+                answer = await web.patch(f"/releases/{release_id}", json={"state": "publishing", "author": "ignored"})
             assert answer.status_code == 200
             shown = (await web.get(f"/releases/{release_id}")).json()
             assert {name: value for name, value in answer.json().items() if name != "message"} == shown
