@@ -249,3 +249,16 @@ def test_what_is_flagged_is_acknowledged_before_it_is_published(serve: Serve, tm
             assert (release.state, str(release.version)) == (ReleaseState.PUBLISHING, "0.3.0")
 
     asyncio.run(go())
+
+
+def test_a_new_coordinator_says_what_to_do_next() -> None:
+    async def go() -> None:
+        async with _visit() as (c, visitor):
+            assert "Register a task service" in await visitor.get("/")
+            await c.service()
+            assert "Plan the first release" in await visitor.get("/")
+            release_id = (await c.release()).release.kf_id
+            assert "Plan the first release" not in await visitor.get("/")
+            assert release_id in await visitor.get("/")
+
+    asyncio.run(go())

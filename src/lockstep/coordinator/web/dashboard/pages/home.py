@@ -1,6 +1,6 @@
 """The first page: what waits for a person, what is under way, what is public, and what happened last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -57,9 +57,11 @@ async def home(request: Request) -> Page:
     published = (await store.releases(PageOf(1, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)).rows
     services = (await store.services(PageOf(_SERVICES))).rows if may(request).see_services else ()
     events = (await store.events(PageOf(_EVENTS), EventFilter(), sight)).rows
+    begun = bool(staged or moving or failed or published)
+    first_steps = [] if begun else [ask async for ask in _first_steps(request, services)]
     recent = [view for view in failed if now - view.release.step_since < _FAILURES_SHOWN_FOR]
     values = {
-        "attention": [*_staged(staged), *_failed(recent), *_down(services)],
+        "attention": [*_staged(staged), *_failed(recent), *_down(services), *first_steps],
         "flight": [Flight(view.release, step_percent(view), sentence(view)) for view in moving],
         "current": published[0] if published else None,
         "events": events,
@@ -115,3 +117,19 @@ def _down(services: Sequence[TaskService]) -> Iterator[Ask]:
                 f"/services/{service.kf_id}",
                 action="Look",
             )
+
+
+async def _first_steps(request: Request, services: Sequence[TaskService]) -> AsyncIterator[Ask]:
+    """Yield what to do in a coordinator that has had no release yet, as far as the caller may do it."""
+    allowed, desk = may(request), desk_of(request)
+    if allowed.register and not services:
+        sentence = "A release does its work on task services; each tells where it answers."
+        yield _step("Register a task service", sentence, "/services/new", "Register")
+    elif allowed.sync and desk.commands.data_service and not (await desk.store.studies(PageOf(1))).count:
+        yield _step("Sync the studies", "They come from the data service.", "/studies", "To the studies")
+    elif allowed.plan:
+        yield _step("Plan the first release", "Choose its studies, look at it, and start it.", "/plan", "Plan")
+
+
+def _step(title: str, sentence: str, href: str, action: str) -> Ask:
+    return Ask("begin", "waiting", "next step", title, sentence, href, action=action)
