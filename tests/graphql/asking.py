@@ -25,7 +25,9 @@ PEOPLE = {
     "admin": Caller(Kind.PERSON, "ada", "auth0|ada", frozenset({Role.ADMIN})),
     "dev": Caller(Kind.PERSON, "dan", "auth0|dan", frozenset({Role.DEV})),
     "user": Caller(Kind.PERSON, "uma", "auth0|uma", frozenset({Role.USER}), frozenset({STUDIES[1]})),
+    "admin client": Caller(Kind.SERVICE, "release@clients", "release@clients", frozenset({Role.ADMIN})),
     "service": Caller(Kind.SERVICE, "machine@clients", "machine@clients"),
+    "task": Caller(Kind.TASK, "TA_00000001", task_id="TA_00000001"),
 }
 ANYBODY = (*PEOPLE, "anonymous")
 
