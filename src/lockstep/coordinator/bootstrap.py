@@ -345,7 +345,9 @@ async def _courier(stack: AsyncExitStack, ground: _Ground) -> Courier:
         _needs("boto3", "aws", "SNS_TOPIC_ARN")
         carriers[ReceiverKind.TOPIC] = SnsTopic(arn, settings.request_timeout, settings.sns_endpoint_url)
     await ground.store.outbox.set_topic(arn or None, clock.now())
-    return Courier(ground.store.outbox, carriers, clock, ground.name, ground.alone, ground.metrics.announced)
+    # AWS's library takes the time-out once for connecting and once for the answer.
+    try_s = 2 * settings.request_timeout
+    return Courier(ground.store.outbox, carriers, clock, ground.name, ground.alone, ground.metrics.announced, try_s)
 
 
 async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | None:

@@ -39,8 +39,8 @@ COMPANY_S: Final = 0.2
 RECORD_AFTER_S: Final = 1.0
 """A batch is recorded after so long, whatever is left of it, so that little is sent twice after a crash."""
 
-LEASE_S: Final = 60.0
-"""How long a claim holds: longer than a round lasts, which is `RECORD_AFTER_S` and one request."""
+SPARE_S: Final = 30.0
+"""How long a claim holds beyond the tries that a round may begin with and end with: for a busy machine."""
 
 Observer = Callable[[ReceiverKind, Outcome], None]
 
@@ -60,6 +60,7 @@ class Courier:
         worker: the name of this process, among those that work on the same database.
         alone: no other process can be at work on the database.
         observe: is told of every try.
+        try_s: how long one try takes at the most, in seconds.
     """
 
     outbox: Outbox
@@ -68,6 +69,7 @@ class Courier:
     worker: str
     alone: bool = False
     observe: Observer = unobserved
+    try_s: float = 30
     _rounds: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self, feed: Feed) -> None:
@@ -112,7 +114,7 @@ class Courier:
     async def _round(self, receiver_id: str) -> bool:
         """Claim a batch, try it and record it; return whether anything was tried."""
         now = self.clock.now()
-        until = now + timedelta(seconds=LEASE_S)
+        until = now + timedelta(seconds=RECORD_AFTER_S + 2 * self.try_s + SPARE_S)
         batch = await self.outbox.claim(receiver_id, self.worker, now, until=until, alone=self.alone)
         if batch is None:
             return False
