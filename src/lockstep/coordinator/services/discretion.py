@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from lockstep.coordinator.core.callers import ALL, Sight
-from lockstep.coordinator.core.graph import Entity, Node, Piece, Record, Wanted
-from lockstep.coordinator.core.model import Release, Task
+from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Node, Piece, Record, Wanted
+from lockstep.coordinator.core.model import EventType, Release, Task
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
@@ -30,6 +30,10 @@ Seen = TypeVar("Seen", bound=Record)
 
 _QUOTES: Final = re.compile(r"((?:request to|progress of|cancel of) [^:(]*?)(?:: | \().*", re.DOTALL)
 """Events that quote what a service said, or how it could not be reached, after a colon or in parentheses."""
+
+_OPEN: Final = EventType.INFO
+"""Events of this type quote nobody. To those from whom quotes are kept, the others are not searched for a text either:
+that they are found would tell what they say."""
 
 _RELEASE: Final = re.compile(r"\bRE_[0-9A-Z]{8}\b")
 
@@ -70,6 +74,10 @@ class DiscreetStore:
 
     async def events(self, page: PageOf, which: EventFilter = EventFilter(), sight: Sight = ALL) -> Page[Event]:
         """Return a page of events."""
+        if not sight.everything and which.message_contains is not None:
+            if which.event_type not in {None, _OPEN}:
+                return Page((), 0)
+            which = replace(which, event_type=_OPEN)
         found = await self._store.events(page, which, sight)
         return Page(tuple(seen(event, sight) for event in found.rows), found.count)
 
@@ -80,14 +88,22 @@ class DiscreetStore:
 
     async def listed(self, wanted: Wanted, sight: Sight) -> Piece:
         """Return part of a whole list."""
-        return _seen_piece(await self._store.listed(wanted, sight), sight)
+        return _seen_piece(await self._store.listed(_openly(wanted, sight), sight), sight)
 
     async def listed_of(
         self, wanted: Wanted, parent_ids: Sequence[str], sight: Sight, limit: int
     ) -> Mapping[str, Piece]:
         """Return part of the list of each parent that has one."""
-        found = await self._store.listed_of(wanted, parent_ids, sight, limit)
+        found = await self._store.listed_of(_openly(wanted, sight), parent_ids, sight, limit)
         return {parent_id: _seen_piece(piece, sight) for parent_id, piece in found.items()}
+
+
+def _openly(wanted: Wanted, sight: Sight) -> Wanted:
+    """Return what is wanted, with messages searched only where they are shown as they stand."""
+    searched = any(condition.field == "message" for condition in wanted.conditions)
+    if sight.everything or wanted.entity is not Entity.EVENT or not searched:
+        return wanted
+    return replace(wanted, conditions=(*wanted.conditions, Condition("event_type", Comparison.IS, _OPEN)))
 
 
 def seen_view(view: ReleaseView, sight: Sight) -> ReleaseView:
