@@ -16,7 +16,7 @@ from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.replies import Receipt
 from lockstep.coordinator.core.requests import ask_to_cancel, ask_to_publish
 from lockstep.coordinator.core.versions import FIRST, Version
-from lockstep.protocol.messages import Action, Answer, Reply
+from lockstep.protocol.messages import NO_FINDINGS, Action, Answer, Findings, Reply
 from lockstep.protocol.states import ReleaseState, TaskState
 
 BEGINNING = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -124,9 +124,15 @@ class Table:
         self.now += timedelta(seconds=seconds)
         return self.sent()
 
-    def call_back(self, letter: str, state: TaskState | None = None, progress: int | None = None) -> None:
+    def call_back(
+        self,
+        letter: str,
+        state: TaskState | None = None,
+        progress: int | None = None,
+        findings: Findings = NO_FINDINGS,
+    ) -> None:
         """Have a service report on its task."""
-        self._ask(lambda draft: report(draft, task_id(letter), state, progress))
+        self._ask(lambda draft: report(draft, task_id(letter), state, progress, findings))
 
     def publish(self) -> None:
         """Have a person ask to publish."""

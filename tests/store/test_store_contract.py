@@ -299,6 +299,8 @@ class StoreContract:
             attempts=2,
             due_at=NOW + 3 * SECOND,
             last_error="no answer ✗",
+            metrics={"documents": 12, "SD_00000001": {"participants": 3.5}, "words": "a\0✗", "none": None},
+            preview="https://preview.example.org/✗",
         )
         same = {name for name in Task._fields if getattr(before, name) == getattr(after, name)}
         assert same == {"kf_id", "service_id", "service_name", "service_url", "created_at"}

@@ -40,7 +40,7 @@ def test_settings_come_from_the_environment_and_chosen_ones_come_first(monkeypat
     [
         ("PORT", "http", "a whole number from 0 to 65535, such as 5000"),
         ("PORT", "65536", "a whole number from 0 to 65535, such as 5000"),
-        ("DATABASE_URL", "lockstep.db", "the URL of a SQLite file, such as sqlite:///lockstep.db"),
+        ("DATABASE_URL", "lockstep.db", "the URL of a SQLite file or a Postgres database, such as sqlite://"),
         ("DATABASE_URL", "sqlite://", "the URL of a SQLite file"),
         ("DATASERVICE_URL", "data.example.org", "an address such as https://data.example.org"),
         ("REPORTS_URL", "https://", "an address such as https://data.example.org"),
@@ -68,7 +68,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(
 
 
 def test_a_password_in_a_wrong_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_DATABASE_URL", "postgresql://lockstep:secret@db/lockstep")
+    monkeypatch.setenv("LOCKSTEP_DATABASE_URL", "mysql://lockstep:secret@db/lockstep")
     with pytest.raises(WrongSetting) as caught:
         read_settings()
     assert "secret" not in str(caught.value)

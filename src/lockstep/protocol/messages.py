@@ -66,6 +66,26 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What a service has to say about its task beside its state and progress, in an answer or a report of its own.
+
+    Attributes:
+        error: why it failed, a sentence.
+        metrics: figures and words by their names, as JSON has them.
+        preview: the address at which what it staged can be looked at.
+        alive: it says that it is still at work, whatever the progress.
+    """
+
+    error: str | None = None
+    metrics: Mapping[str, object] | None = None
+    preview: str | None = None
+    alive: bool = False
+
+
+NO_FINDINGS: Final = Findings()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The service answered 200.
 
@@ -78,6 +98,7 @@ class Answer:
     progress: int | None = None
     complaint: str | None = None
     epoch: int | None = None
+    findings: Findings = NO_FINDINGS
 
 
 @dataclass(frozen=True, slots=True)

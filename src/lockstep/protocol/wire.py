@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeGuard
 
 from lockstep.protocol.errors import BadMessage, shown
-from lockstep.protocol.messages import EPOCH_LIMIT, Action, Answer, Refusal, Reply, Request, Silence
+from lockstep.protocol.messages import EPOCH_LIMIT, Action, Answer, Findings, Refusal, Reply, Request, Silence
 from lockstep.protocol.states import task_state
 
 ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
@@ -22,6 +22,9 @@ ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
 
 _PERCENT: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?) *%?")
 _REASON_LIMIT: Final = 300
+_ERROR_LIMIT: Final = 800
+_METRICS_LIMIT: Final = 50_000
+_ADDRESS: Final = re.compile(r"https?://[!-~]{1,1000}")
 _OK: Final = 200
 
 
@@ -88,8 +91,26 @@ def reply_from_http(status: int, body: bytes, retry_after: str | None = None) ->
     try:
         progress = read_progress(fields["progress"]) if "progress" in fields else None
     except BadMessage as error:
-        return Answer(state, None, str(error), epoch)
-    return Answer(state, progress, epoch=epoch)
+        return Answer(state, None, str(error), epoch, read_findings(fields))
+    return Answer(state, progress, epoch=epoch, findings=read_findings(fields))
+
+
+def read_findings(fields: Mapping[str, object]) -> Findings:
+    """Return what an answer or a report says beside state and progress; what cannot be meant is left out."""
+    error, metrics, preview = (fields.get(name) for name in ("error", "metrics", "preview"))
+    return Findings(
+        " ".join(error.replace("\0", " ").split())[:_ERROR_LIMIT] if isinstance(error, str) and error.strip() else None,
+        metrics if isinstance(metrics, Mapping) and _is_short_json(metrics) else None,
+        preview if isinstance(preview, str) and _ADDRESS.fullmatch(preview) else None,
+        "heartbeat" in fields,
+    )
+
+
+def _is_short_json(value: object) -> bool:
+    try:
+        return len(json.dumps(value, allow_nan=False)) <= _METRICS_LIMIT
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def read_progress(value: object) -> int:

@@ -13,7 +13,7 @@ from lockstep.coordinator.core.errors import Conflict, Invalid, NotFound
 from lockstep.coordinator.core.joint import JOINT_RULES, JointRule, settle
 from lockstep.coordinator.core.model import Delivery, Task
 from lockstep.protocol.errors import IllegalMove
-from lockstep.protocol.messages import Action
+from lockstep.protocol.messages import NO_FINDINGS, Action, Findings
 from lockstep.protocol.states import ENDED_EARLY, SETTLED_TASKS, TaskState, check_move, route
 
 BROUGHT_ABOUT_BY: Final[Mapping[TaskState, Action]] = {
@@ -33,6 +33,7 @@ def report(
     task_id: str,
     state: TaskState | None,
     progress: int | None,
+    findings: Findings = NO_FINDINGS,
     rules: Sequence[JointRule] = JOINT_RULES,
 ) -> None:
     """Take a report about one task, and what follows from it for the release.
@@ -55,10 +56,11 @@ def report(
     if state is not None and state is not task.state:
         moves = _moves(task, state)
         if state in ENDED_EARLY:
-            draft.end_task(task_id, state)
+            draft.end_task(task_id, state, findings.error)
         else:
             draft.move_task(task_id, *moves)
         draft.set_task(task_id, delivery=Delivery.ANSWERED, attempts=0)
+    draft.take_findings(task_id, findings)
     if progress is not None:
         draft.set_progress(task_id, progress)
     settle(draft, rules)

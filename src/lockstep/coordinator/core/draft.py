@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from lockstep.coordinator.core.model import COORDINATOR, Change, EventDraft, EventType, Snapshot, Task
 from lockstep.coordinator.core.versions import final_version
+from lockstep.protocol.messages import Findings
 from lockstep.protocol.states import (
     SETTLED_RELEASES,
     SETTLED_TASKS,
@@ -113,13 +114,22 @@ class Draft:
         if task.state not in SETTLED_TASKS:
             self.move_task(task_id, state)
 
-    def end_task(self, task_id: str, state: TaskState) -> None:
+    def take_findings(self, task_id: str, findings: Findings) -> None:
+        """Keep what a service says about its task beside state and progress."""
+        if findings.metrics is not None:
+            self.set_task(task_id, metrics=findings.metrics)
+        if findings.preview is not None:
+            self.set_task(task_id, preview=findings.preview)
+        if findings.alive:
+            self.set_task(task_id, life_at=self.now)
+
+    def end_task(self, task_id: str, state: TaskState, reason: str | None = None) -> None:
         """Take a service's word that its task has ended early; a rejection that comes too late is a failure."""
         if state is TaskState.CANCELED:
             self.move_task(task_id, state)
             return
         end = state if state in TASK_MOVES[self.tasks[task_id].state] else TaskState.FAILED
-        self.fail_task(task_id, end, f"task {task_id} failed: the service reports {state}")
+        self.fail_task(task_id, end, f"task {task_id} failed: {reason or f'the service reports {state}'}")
 
     def change(self) -> Change:
         """Return what is to be stored."""

@@ -57,6 +57,8 @@ class Task(NamedTuple):
         attempts: requests in a row that got no answer.
         due_at: when to ask again (a repetition, or the next poll).
         last_error: the last thing that went wrong, in words; empty when nothing did.
+        metrics: what the service has counted, by names of its own.
+        preview: the address at which what it staged can be looked at; empty when it gave none.
     """
 
     kf_id: str
@@ -75,6 +77,8 @@ class Task(NamedTuple):
     attempts: int = 0
     due_at: datetime | None = None
     last_error: str = ""
+    metrics: Mapping[str, object] | None = None
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True)

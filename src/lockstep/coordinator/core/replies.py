@@ -79,7 +79,7 @@ def _take_check(draft: Draft, task: Task, reply: Answer | Refusal, policy: Polic
         else:
             _refuse(draft, task, Action.GET_STATUS, reply.reason)
     elif reply.state in ENDED_EARLY:
-        draft.end_task(task.kf_id, reply.state)
+        draft.end_task(task.kf_id, reply.state, reply.findings.error)
     elif reply.state is not None and reached(reply.state, WANTED[told]):
         _agree(draft, task, reply.state, reply, policy)
     else:
@@ -90,7 +90,7 @@ def _take_poll(draft: Draft, task: Task, reply: Answer | Refusal, policy: Policy
     if isinstance(reply, Refusal):
         _refuse(draft, task, Action.GET_STATUS, reply.reason)
     elif reply.state in ENDED_EARLY:
-        draft.end_task(task.kf_id, reply.state)
+        draft.end_task(task.kf_id, reply.state, reply.findings.error)
     else:
         _agree(draft, task, reply.state or task.state, reply, policy)
 
@@ -162,6 +162,7 @@ def _agree(draft: Draft, task: Task, state: TaskState, answer: Answer, policy: P
             f"progress of task {task.kf_id} ignored: {answer.complaint}", event_type=EventType.WARNING, task=task
         )
     draft.move_task(task.kf_id, *route(task.state, state))
+    draft.take_findings(task.kf_id, answer.findings)
     draft.set_task(
         task.kf_id,
         delivery=Delivery.ANSWERED,

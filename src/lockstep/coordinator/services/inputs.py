@@ -29,11 +29,14 @@ from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import NewEvent, NewRelease
 from lockstep.protocol.errors import BadMessage
+from lockstep.protocol.messages import Findings
 from lockstep.protocol.ids import ALPHABET, Prefix, is_id
 from lockstep.protocol.states import TASK_WORDS, ReleaseState, TaskState, task_state
-from lockstep.protocol.wire import read_progress
+from lockstep.protocol.wire import read_findings, read_progress
 
 URL_LIMIT: Final = 200
+_TEXT: Final = {"type": ["string", "null"]}
+_OBJECT: Final = {"type": ["object", "null"]}
 _REQUIRED: Final = "This field is required."
 _NOT_NULL: Final = "This field may not be null."
 RELEASE_WORDS: Final[Mapping[str, ReleaseState]] = {
@@ -300,10 +303,23 @@ class ServiceEdit(Input):
 
 
 class TaskReport(Input):
-    """What a task service reports about its task: a state, a progress, or both."""
+    """What a task service reports about its task: a state, a progress, or both, and what else it has to say."""
 
     state: _TaskState = None
     progress: _Progress = None
+    error: Annotated[Any, Field(description="Why the task failed, a sentence.", json_schema_extra=_TEXT)] = None
+    metrics: Annotated[
+        Any, Field(description="What was counted, by names of the service's own.", json_schema_extra=_OBJECT)
+    ] = None
+    preview: Annotated[
+        Any, Field(description="Where what was staged can be looked at, an address.", json_schema_extra=_TEXT)
+    ] = None
+    heartbeat: Annotated[Any, Field(description="The task is at work, whatever the progress.")] = None
+
+    @property
+    def findings(self) -> Findings:
+        """Return what it says beside state and progress; what cannot be meant is left out, as in an answer."""
+        return read_findings(self.model_dump(include={"error", "metrics", "preview", "heartbeat"}, exclude_unset=True))
 
 
 Model = TypeVar("Model", bound=BaseModel)

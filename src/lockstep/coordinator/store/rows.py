@@ -65,6 +65,8 @@ TASK_COLUMNS: Final = (
     task.c.attempts,
     task.c.due_at,
     task.c.last_error,
+    task.c.metrics,
+    task.c.preview,
 )
 """To be read from `task` joined with `task_service`, deleted or not."""
 
@@ -80,6 +82,8 @@ TASK_FIELDS: Final = (
     "attempts",
     "due_at",
     "last_error",
+    "metrics",
+    "preview",
 )
 """The fields of a task that its decisions may change, which are columns of the same names, in the table's order."""
 

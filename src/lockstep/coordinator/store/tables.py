@@ -34,7 +34,7 @@ from lockstep.coordinator.store.column_types import POSITION, UNLIMITED, UtcDate
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
 
-SCHEMA: Final = "0005"
+SCHEMA: Final = "0006"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
@@ -181,6 +181,8 @@ task = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", UtcDateTime),
     Column("last_error", Text, nullable=False),
+    Column("metrics", JSON(none_as_null=True)),
+    Column("preview", Text, nullable=False, server_default=""),
     UniqueConstraint("release_id", "service_id"),
     _one_of("state", TaskState),
     _one_of("told", (Action.INITIALIZE, Action.START, Action.PUBLISH)),

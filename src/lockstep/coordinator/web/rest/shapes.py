@@ -4,7 +4,7 @@ Each shape is a type and the function that makes it, so that the type checker ho
 document is generated from what is really sent. Links are absolute; a release's studies are bare ids, as ever.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -61,6 +61,8 @@ class TaskShape(TypedDict):
     updated_at: Annotated[_Time, Field(description="The last change of state or progress.")]
     attempts: Annotated[int, Field(ge=0, description="Requests in a row that the service did not answer.")]
     last_error: Annotated[str, Field(description="The last thing that went wrong; empty when nothing did.")]
+    metrics: Annotated[dict[str, Any] | None, Field(description="What the service has counted, by its own names.")]
+    preview: Annotated[str, Field(description="Where what was staged can be looked at; empty when nobody said.")]
 
 
 class NoteShape(TypedDict):
@@ -286,6 +288,8 @@ def _task_shape(task: Task, release_link: str, base: str) -> TaskShape:
         "updated_at": time(task.life_at),
         "attempts": task.attempts,
         "last_error": task.last_error,
+        "metrics": None if task.metrics is None else dict(task.metrics),
+        "preview": task.preview,
     }
 
 
