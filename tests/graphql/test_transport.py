@@ -107,6 +107,7 @@ async def test_a_request_without_a_query_is_refused(a: Asked) -> None:
         ({"content": "{", "headers": {"content-type": "application/json"}}, 400, "JSON parse error"),
         ({"content": b"\xff", "headers": {"content-type": "application/graphql"}}, 400, "The body is not UTF-8"),
         ({"content": "x", "headers": {"content-type": "text/csv"}}, 415, "A body of type 'text/csv' is not read here"),
+        ({"json": {"query": "{ a }" + " " * 50_000}}, 413, "The query is longer than 50000 characters"),
         ({"content": "x" * 1_100_000, "headers": {"content-type": "application/graphql"}}, 413, "The body is longer"),
     ]
     for request, status, said in cases:

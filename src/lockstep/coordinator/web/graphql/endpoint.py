@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from lockstep.coordinator.core.errors import CoordinatorError
 from lockstep.coordinator.web.answers import JsonAnswer
-from lockstep.coordinator.web.bodies import BadBody, read_fields
+from lockstep.coordinator.web.bodies import BadBody, BodyTooLong, read_fields
 from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.errors import STATUSES
@@ -29,6 +29,9 @@ from lockstep.coordinator.web.graphql.apart import apart, run_on
 
 PATH: Final = "/graphql"
 BARE_QUERY: Final = "application/graphql"
+QUERY_LIMIT: Final = 50_000
+"""Characters of a query, a hundred of which are remembered; the longest that clients send have some thousands."""
+
 _NOT_THIS_WAY: Final = 405
 
 
@@ -78,6 +81,8 @@ def _query(fields: Mapping[str, Any]) -> str:
     query = fields.get("query")
     if not isinstance(query, str) or not query.strip():
         raise BadBody("Must provide query string.")
+    if len(query) > QUERY_LIMIT:
+        raise BodyTooLong(f"The query is longer than {QUERY_LIMIT} characters; longer texts go into variables.")
     return query
 
 
