@@ -7,8 +7,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
 from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import create_engine, text
 
 from lockstep.coordinator.core.records import PageOf, ReleaseFilter
 from lockstep.coordinator.store.opening import open_store
