@@ -95,6 +95,7 @@ def test_an_event_arrives_signed_and_says_what_happened(serve: Serve) -> None:
                     "task_service": None,
                     "task": None,
                     "release": here.log.release_id,
+                    "actor": event.actor,
                     "created_at": created_at,
                 },
             }

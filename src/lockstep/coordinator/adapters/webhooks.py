@@ -89,6 +89,7 @@ def message(event: Event) -> str:
             "task_service": event.task_service_id,
             "task": event.task_id,
             "release": event.release_id,
+            "actor": event.actor,
             "created_at": created_at,
         },
     }
