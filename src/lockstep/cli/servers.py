@@ -76,7 +76,7 @@ def run_serve(
     It needs nothing to begin with. Settings are environment variables LOCKSTEP_…, also in a file .env; the options
     here are the most common ones and come before those.
     """
-    settings = _settings(host=host, port=port, database_url=database, dataservice_url=dataservice)
+    settings = read(host=host, port=port, database_url=database, dataservice_url=dataservice)
 
     from lockstep.coordinator.bootstrap import Running, run, serve
     from lockstep.coordinator.listening import CannotStart
@@ -104,7 +104,7 @@ def run_worker(database: Database = None) -> None:
     Any number of them share the releases of one Postgres database; when one dies, another goes on with what it did.
     Wake-ups come through LOCKSTEP_REDIS_URL; without it a worker finds its work within five seconds.
     """
-    settings = _settings(database_url=database)
+    settings = read(database_url=database)
 
     from lockstep.coordinator.bootstrap import run, work
     from lockstep.coordinator.listening import CannotStart
@@ -124,7 +124,7 @@ def run_migrate(database: Database = None) -> None:
     `lockstep serve` and `lockstep worker` do it by themselves; this is for those who want to do it before. On Postgres
     it may run in several places at once, and while coordinators are at work; a SQLite file must be in use by nobody.
     """
-    url = _settings(database_url=database).database_url
+    url = read(database_url=database).database_url
 
     from lockstep.coordinator.core.errors import Unavailable
     from lockstep.coordinator.store.alone import sqlite_alone
@@ -141,7 +141,12 @@ def run_migrate(database: Database = None) -> None:
     print(f"The database {shown} has the schema of this version.")
 
 
-def _settings(**chosen: str | int | None) -> "Settings":
+def read(**chosen: str | int | None) -> "Settings":
+    """Return the settings of this process; those that are chosen and not None come before the environment.
+
+    Raises:
+        WrongUse: one of them is wrong.
+    """
     from lockstep.coordinator.settings import WrongSetting, read_settings
 
     try:

@@ -107,6 +107,19 @@ async def consume(redis_url: str, ring: Callable[[str], Awaitable[None]]) -> Non
         ).start()
 
 
+async def ping(redis_url: str) -> None:
+    """Ask a Redis whether it answers.
+
+    Raises:
+        Unavailable: it does not.
+    """
+    try:
+        async with asyncio.timeout(_CHECK_S), _queue(redis_url) as queue:
+            await queue.redis.ping()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer ({str(error) or 'no answer in time'})") from error
+
+
 def _job(release_id: str) -> Job:
     return Job(_LOOK, {"release_id": release_id}, timeout=_JOB_S, ttl=_KEEP_NO_RESULT)
 

@@ -78,7 +78,7 @@ def sqlite_file(database_url: str) -> Path:
 
 def _is_current(connection: Connection, path: Path | str) -> bool:
     """Tell whether a database has the current schema; if it has, see that it can be written."""
-    if _stamp(connection, path) != SCHEMA:
+    if schema_of(connection, path) != SCHEMA:
         return False
     # Of a file that may not be written, SQLite says so only when something is written.
     connection.execute(update(table(_STAMP, column("version_num"))).values(version_num=SCHEMA))
@@ -93,7 +93,7 @@ def _upgrade(connection: Connection, path: Path | str) -> None:
     config = Config()
     config.set_main_option("script_location", "lockstep.coordinator.store:migrations")
     config.attributes["connection"] = connection
-    stamp = _stamp(connection, path)
+    stamp = schema_of(connection, path)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if stamp is not None and stamp not in known:
         raise Unavailable(
@@ -104,7 +104,7 @@ def _upgrade(connection: Connection, path: Path | str) -> None:
         command.upgrade(config, "head")
 
 
-def _stamp(connection: Connection, path: Path | str) -> str | None:
+def schema_of(connection: Connection, path: Path | str) -> str | None:
     """Return the schema that a database has, None for an empty one."""
     tables = inspect(connection).get_table_names()
     if not tables:
