@@ -262,3 +262,28 @@ def test_a_new_coordinator_says_what_to_do_next() -> None:
             assert release_id in await visitor.get("/")
 
     asyncio.run(go())
+
+
+def test_releases_are_found_by_name_version_state_author_and_study() -> None:
+    async def go() -> None:
+        async with _visit() as (c, visitor):
+            winter, spring = [(await c.release(name=name)).release.kf_id for name in ("Winter", "Spring")]
+            summer = (await c.release(STUDIES[1], name="Summer")).release.kf_id
+            await c.bring(summer, ReleaseState.STAGED)
+            ids = {winter: "winter", spring: "spring", summer: "summer"}
+
+            async def found(query: str) -> list[str]:
+                page = await visitor.get(f"/releases?{query}")
+                return [ids[kf_id] for kf_id in re.findall(r'<th scope="row"><a href="/releases/(RE_\w+)"', page)]
+
+            assert await found("") == ["summer", "spring", "winter"]
+            assert await found("order=name") == ["spring", "summer", "winter"]
+            assert await found("q=win") == ["winter"]
+            assert await found("q=0.0.1") == ["spring"]
+            assert await found("state=staged") == ["summer"]
+            assert await found(f"study={STUDIES[1]}") == ["summer"]
+            assert await found("author=nobody") == []
+            assert await found("author=admin&order=nonsense&page=nonsense") == ["summer", "spring", "winter"]
+            assert f'href="/releases/{winter}">open' in await visitor.get(f"/releases?q={winter}")
+
+    asyncio.run(go())

@@ -92,3 +92,29 @@ def test_a_lost_connection_is_shown_and_heals_by_itself(tmp_path: Path) -> None:
             await expect(page.locator("#connection")).to_have_text("Live")
 
     asyncio.run(go())
+
+
+def test_a_tab_left_in_the_background_lets_go_and_is_right_when_one_comes_back(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(tmp_path, "portal") as place, chromium() as browser:
+            release_id = await place.release()
+            feed = place.coordinator.desk.feed
+            page = await browser.new_page()
+            await _open(page, f"{place.url}/releases/{release_id}")
+            assert release_id in feed.watched  # type: ignore[attr-defined] # of the feed within one process
+            await page.evaluate(_LOOK_AWAY)
+            async with asyncio.timeout(20):
+                while release_id in feed.watched:  # type: ignore[attr-defined] # noqa: ASYNC110 - nobody is told
+                    await asyncio.sleep(0.02)
+            place.held["portal"].may_stage.set()
+            await place.reaches(release_id, "staged")
+            await page.evaluate(_LOOK_AGAIN)
+            await expect(page.locator('[data-live="head"]')).to_contain_text("waits for its review")
+
+    asyncio.run(go())
+
+
+_HIDE = "Object.defineProperty(document, 'hidden', {{value: {}, configurable: true}});"
+_TELL = "document.dispatchEvent(new Event('visibilitychange'))"
+_LOOK_AWAY = _HIDE.format("true") + _TELL
+_LOOK_AGAIN = _HIDE.format("false") + _TELL

@@ -52,7 +52,8 @@ async def home(request: Request) -> Page:
     """Show the first page."""
     store, now, sight = desk_of(request).store, pages_of(request).now(), sight_of(request)
     staged = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter((_S.STAGED,)), sight)).rows
-    moving = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(_MOVING), sight)).rows
+    in_flight = await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(_MOVING), sight)
+    moving = in_flight.rows
     failed = (await store.releases(PageOf(_ENDED_BADLY), ReleaseFilter((_S.FAILED,)), sight)).rows
     published = (await store.releases(PageOf(1, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)).rows
     services = (await store.services(PageOf(_SERVICES))).rows if may(request).see_services else ()
@@ -63,6 +64,7 @@ async def home(request: Request) -> Page:
     values = {
         "attention": [*_staged(staged), *_failed(recent), *_down(services), *first_steps],
         "flight": [Flight(view.release, step_percent(view), sentence(view)) for view in moving],
+        "more_in_flight": in_flight.count - len(moving),
         "current": published[0] if published else None,
         "events": events,
         "services": await service_names(request, events),
