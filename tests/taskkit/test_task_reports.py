@@ -319,6 +319,30 @@ def test_the_token_goes_along_and_into_no_log(serve: Any, caplog: pytest.LogCapt
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize(("settings", "shown"), [({}, "Bearer of TA_1"), ({"token": "s3cret"}, "Bearer s3cret")])
+def test_without_a_token_of_its_own_a_service_shows_the_one_of_the_task(
+    serve: Any, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], shown: str
+) -> None:
+    """The one that came with `initialize`; it is also shown to read the release, and no line of the log has it."""
+    little, versions = LittleCoordinator(), []
+
+    def build(service: TaskService) -> None:
+        @service.stage
+        async def stage(task: Task) -> None:
+            versions.append((await task.release())["version"])
+
+    async def scene(talk: Conversation) -> None:
+        await talk.ask("initialize", "TA_1", callback_token="of TA_1")
+        await talk.ask("start", "TA_1")
+        await until(lambda: little.reports)
+
+    with caplog.at_level(logging.DEBUG):
+        with_coordinator(serve, little, scene, build, **settings)
+    assert (versions, little.reports) == (["0.3.0"], [("TA_1", "staged", 100)])
+    assert {shown} == {headers["authorization"] for headers in little.headers}
+    assert "of TA_1" not in caplog.text
+
+
 def test_a_token_that_cannot_be_had(serve: Any) -> None:
     """Where the token's source is down, the report waits as if the coordinator were."""
     tries: list[int] = []

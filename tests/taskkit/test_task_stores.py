@@ -29,6 +29,7 @@ EVERY_FIELD = StoredTask(
     retryable=False,
     metrics={"rows": 7, "share": 0.5, "word": "ü"},
     preview="http://preview.test",
+    callback_token="one of its own",
 )
 
 NUMBERS = {"progress", "attempt", "cleanup_due"}

@@ -54,43 +54,50 @@ class Reply:
 
 
 class Coordinator:
-    """The coordinator at `url`, spoken to with a bearer `token` if there is one.
+    """The coordinator at `url`, spoken to with a bearer `token`, or the one that it gave for a task, if there is one.
+
+    `callback_token` finds the latter, and may take its time.
 
     Raises:
         ValueError: the address is none.
     """
 
-    def __init__(self, url: str, token: Token | None = None) -> None:
+    def __init__(
+        self, url: str, token: Token | None = None, callback_token: Callable[[str], str | None] | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("the coordinator's address must be of the form http://host:port")
         self._url = url.rstrip("/")
         self._token = token
+        self._callback_token = callback_token
 
     async def patch_task(
         self, session: aiohttp.ClientSession, task_id: str, state: str, progress: int, findings: Mapping[str, Any]
     ) -> Reply:
         """Tell the state and progress of a task, and what else there is to say about it."""
         body = {"state": state, "progress": progress, **findings}
-        return await self._ask(session, "PATCH", f"tasks/{task_id}", body)
+        return await self._ask(session, "PATCH", f"tasks/{task_id}", body, task_id=task_id)
 
     async def add_event(self, session: aiohttp.ClientSession, event: dict[str, Any], key: str) -> Reply:
         """Add an event; `key` tells a coordinator that knows such keys that it has the event already."""
-        return await self._ask(session, "POST", "events", event, key)
+        return await self._ask(session, "POST", "events", event, key=key)
 
-    async def release(self, release_id: str) -> dict[str, Any]:
+    async def release(self, release_id: str, task_id: str | None = None) -> dict[str, Any]:
         """Return a release as the coordinator shows it; without an answer, ask a few times more.
+
+        To a service without a token of its own it is shown, if at all, for the sake of one of its tasks.
 
         Raises:
             CoordinatorError: there was no answer, a refusal, or an answer that is no release.
         """
         async with aiohttp.ClientSession() as session:
-            reply = await self._ask(session, "GET", f"releases/{release_id}")
+            reply = await self._ask(session, "GET", f"releases/{release_id}", task_id=task_id)
             for pause_s in _RELEASE_PAUSES_S:
                 if reply.is_success or reply.is_refusal:
                     break
                 await asyncio.sleep(max(pause_s, reply.retry_after_s))
-                reply = await self._ask(session, "GET", f"releases/{release_id}")
+                reply = await self._ask(session, "GET", f"releases/{release_id}", task_id=task_id)
         if reply.status != _OK:
             raise CoordinatorError(f"the coordinator did not show release {release_id}: {reply.reason}")
         try:
@@ -107,10 +114,12 @@ class Coordinator:
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
+        *,
         key: str | None = None,
+        task_id: str | None = None,
     ) -> Reply:
         try:
-            headers = await self._headers()
+            headers = await self._headers(task_id)
         except Exception as error:  # noqa: BLE001 - the token is brought by a function that we do not know
             return Reply(None, f"no token could be had ({type(error).__name__})")
         if key is not None:
@@ -128,11 +137,14 @@ class Coordinator:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Reply(None, f"no answer ({type(error).__name__})")
 
-    async def _headers(self) -> dict[str, str]:
+    async def _headers(self, task_id: str | None) -> dict[str, str]:
         headers = {"User-Agent": f"Lockstep-TaskKit/{__version__}", "Accept": "application/json"}
         if self._token is not None:
             token = self._token if isinstance(self._token, str) else await asyncio.to_thread(self._token)
             headers["Authorization"] = f"Bearer {token}"
+        elif task_id is not None and self._callback_token is not None:
+            given = await asyncio.to_thread(self._callback_token, task_id)
+            headers |= {"Authorization": f"Bearer {given}"} if given else {}
         return headers
 
 

@@ -98,14 +98,20 @@ class TaskService:
         self.message = message
         self._functions: dict[Work, TaskFunction] = {}
         url = _coordinator_url() if coordinator_url is None else coordinator_url
-        coordinator = Coordinator(url, token) if url else None
+        tasks = store or _default_store(name)
+
+        def callback_token(task_id: str) -> str | None:
+            stored = tasks.get(task_id)
+            return None if stored is None else stored.callback_token
+
+        coordinator = Coordinator(url, token, callback_token) if url else None
         reporter = Reporter(
             coordinator,
             progress_interval_s=progress_interval_s,
             retry_pause_s=retry_pause_s,
             heartbeat_s=heartbeat_s,
         )
-        self.desk = Desk(store or _default_store(name), self._functions, coordinator, reporter, stop_patience_s)
+        self.desk = Desk(tasks, self._functions, coordinator, reporter, stop_patience_s)
         self._app = make_app(self, routes, middleware)
 
     def stage(self, function: F) -> F:

@@ -35,10 +35,17 @@ CREATE TABLE IF NOT EXISTS lockstep_task (
   epoch INTEGER,
   retryable INTEGER,
   metrics TEXT,
-  preview TEXT
+  preview TEXT,
+  callback_token TEXT
 )
 """
-_ADDED: Final = {"epoch": "INTEGER", "retryable": "INTEGER", "metrics": "TEXT", "preview": "TEXT"}
+_ADDED: Final = {
+    "epoch": "INTEGER",
+    "retryable": "INTEGER",
+    "metrics": "TEXT",
+    "preview": "TEXT",
+    "callback_token": "TEXT",
+}
 """Columns that files made by earlier versions do not have. They may be null, so that an earlier version can go on."""
 
 _GET: Final = f"SELECT {_ALL} FROM lockstep_task WHERE task_id = ?"  # noqa: S608 - our own column names
@@ -172,6 +179,7 @@ def _to_row(task: StoredTask) -> tuple[Any, ...]:
         task.retryable,
         None if task.metrics is None else json.dumps(dict(task.metrics)),
         task.preview,
+        task.callback_token,
     )
 
 

@@ -10,7 +10,7 @@ cannot be used just now. `tests/taskkit/test_task_stores.py` is the contract, on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, Protocol
 
@@ -37,6 +37,7 @@ class StoredTask:
     task is over and the cancel function has not finished yet. `error` is the sentence of the failure, and `retryable`
     whether another release may fare better, where the function said so. `epoch` is the highest that a request for the
     task came with, if any came with one. `metrics` and `preview` are what the stage function said about what it staged.
+    `callback_token` is what the coordinator gave to report on the task with, if it gave anything.
     """
 
     task_id: str
@@ -52,6 +53,7 @@ class StoredTask:
     retryable: bool | None = None
     metrics: Mapping[str, Metric] | None = None
     preview: str | None = None
+    callback_token: str | None = field(default=None, repr=False)
 
     @property
     def is_due(self) -> bool:

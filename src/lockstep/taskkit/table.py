@@ -130,7 +130,10 @@ def answer(request: Request, seen: StoredTask | None) -> StoredTask:
     if isinstance(after, Refusal):
         raise Refused(after.status, after.reason.format(task=request.task_id, state=seen and seen.state.value))
     if seen is None:
-        return _with_studies(StoredTask(request.task_id, request.release_id, after, epoch=request.epoch), request)
+        new = StoredTask(
+            request.task_id, request.release_id, after, epoch=request.epoch, callback_token=request.callback_token
+        )
+        return _with_studies(new, request)
     if after is seen.state:
         return seen
     if after is _T.CANCELED:

@@ -131,7 +131,7 @@ class Task:
                 "this task service knows no coordinator to ask for the release; "
                 "set LOCKSTEP_COORDINATOR_URL, or coordinator_url of the TaskService"
             )
-        return await self._coordinator.release(self.release_id)
+        return await self._coordinator.release(self.release_id, self.id)
 
 
 TaskFunction = Callable[[Task], Awaitable[None]] | Callable[[Task], None]
