@@ -107,6 +107,9 @@ class ListsContract:
         assert await listed(published_after=NOW + 9 * SECOND) == ["Spring 50%"]
         assert await listed(published_before=NOW + 10 * SECOND) == []
         assert await listed(states=[ReleaseState.WAITING], author="ann", name_contains="tide") == ["spring_tide"]
+        twice = [ReleaseState.WAITING, ReleaseState.PUBLISHED, ReleaseState.WAITING]
+        page = await store.releases(PageOf(2), ReleaseFilter(twice))
+        assert (names(page), page.count) == (["spring_tide", "Summer 500"], 3)
 
     @with_store
     async def test_releases_are_ordered_both_ways_and_equal_ones_by_age(self, store: Store) -> None:

@@ -67,8 +67,19 @@ class Order:
     down: bool
 
     def by(self, columns: Sequence[ColumnElement[Any]]) -> list[UnaryExpression[Any]]:
-        """Return the order by columns that stand for these; no value is less than every value."""
-        return [column.desc().nulls_last() if self.down else column.asc().nulls_first() for column in columns]
+        """Return the order by columns that stand for these; no value is less than every value.
+
+        Where there is always a value nothing is said of those without, or Postgres would not walk along its index.
+        """
+        return [
+            self._directed(column, can_be_missing=getattr(own, "nullable", False))
+            for column, own in zip(columns, self.columns, strict=True)
+        ]
+
+    def _directed(self, column: ColumnElement[Any], *, can_be_missing: bool) -> UnaryExpression[Any]:
+        if not can_be_missing:
+            return column.desc() if self.down else column.asc()
+        return column.desc().nulls_last() if self.down else column.asc().nulls_first()
 
 
 def order_of(page: PageOf, orders: Mapping[str, Sequence[ColumnElement[Any]]]) -> Order:

@@ -142,7 +142,7 @@ def _of_states(page: PageOf, order: Order, states: Collection[ReleaseState]) -> 
     by_position = select(_AT).order_by(*order.by([_AT]))
     if not states:
         return page_of(by_position, page)
-    parts = [by_position.where(release.c.state == state) for state in sorted(states)]
+    parts = [by_position.where(release.c.state == state) for state in sorted(set(states))]
     if len(parts) == 1:
         return page_of(parts[0], page)
     reach = PageOf(page.limit + page.offset)
