@@ -25,6 +25,7 @@ RECONNECT_S: Final = 0.5
 BEAT_S: Final = 10.0
 """How often a silent connection is tried, since a cut cable says nothing."""
 
+_SAY: Final = "SELECT pg_notify($1, word) FROM unnest($2::text[]) AS word"
 _TIMEOUT_S: Final = 5.0
 _MOST_WAITING: Final = 10_000
 """Words that wait to be said; while the database is away, further ones are lost."""
@@ -126,12 +127,15 @@ class PostgresFeed:
         )
 
     async def _say_all(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Say everything that waits; what is said again meanwhile is another word, about a later change."""
         self._bell.clear()
-        words = list(self._unsaid)
+        words, self._unsaid = self._unsaid, {}
         if words:
-            await connection.execute("SELECT pg_notify($1, word) FROM unnest($2::text[]) AS word", CHANNEL, words)
-            for word in words:
-                self._unsaid.pop(word, None)
+            try:
+                await connection.execute(_SAY, CHANNEL, list(words))
+            except BaseException:
+                self._unsaid = words | self._unsaid
+                raise
 
     async def _say_the_rest(self) -> None:
         if self._unsaid:

@@ -33,6 +33,10 @@ CONNECT_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 15.0
 """How long one statement may take: a server that does not answer any more must not hold a release for ever."""
 
+IDLE_LIMIT_S: Final = 5.0
+"""How long the server waits for the next statement of a transaction before it ends it: a process that hangs, or whose
+cable is cut, must not keep the others from the rows that it has locked."""
+
 PATIENCE_S: Final = 10.0
 """How long a server that is not there is tried again before a request is answered with that: a restart is shorter."""
 
@@ -40,11 +44,12 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
 _KEY_TAKEN: Final = "23505"
+_IDLE_TOO_LONG: Final = "25P03"
 _RUN_AGAIN: Final = frozenset({"40001", "40P01", _KEY_TAKEN})
 """A serialisation failure, a deadlock, and a key that was taken meanwhile: the transaction is run again."""
 
-_AWAY: Final = frozenset({"57P01", "57P02", "57P03", "25006"})
-"""Shutting down, crashed, starting up, and read-only as a standby is until it has taken over."""
+_AWAY: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25006", _IDLE_TOO_LONG})
+"""Shutting down, crashed, starting up, tired of us, and read-only as a standby is until it has taken over."""
 
 _REMEDIES: Final = {
     "28": "refused our name or password; see the user and the password in LOCKSTEP_DATABASE_URL",
@@ -68,7 +73,12 @@ def postgres_engine(url: URL, connections: int = CONNECTIONS) -> AsyncEngine:
             "timeout": CONNECT_TIMEOUT_S,
             "command_timeout": COMMAND_TIMEOUT_S,
             "prepared_statement_cache_size": 500,
-            "server_settings": {"application_name": "lockstep", "timezone": "UTC", "jit": "off"},
+            "server_settings": {
+                "application_name": "lockstep",
+                "timezone": "UTC",
+                "jit": "off",
+                "idle_in_transaction_session_timeout": f"{IDLE_LIMIT_S:g}s",
+            },
         },
     )
 
