@@ -42,6 +42,7 @@ INTERNAL: Final = "10.11.12.13"
 """Where the services are: nobody's business but of those who run the place."""
 
 CAUSE: Final = f"request to start task failed: http://{INTERNAL}:8282: they said swordfish"
+PREVIEW: Final = "http://preview.internal/"
 _NOW: Final = datetime(2026, 3, 4, tzinfo=UTC)
 _KEY: Final = RSAKey.generate_key(2048, {"kid": "one"})
 _CLAIMS: Final[Mapping[str, dict[str, Any]]] = {
@@ -134,5 +135,5 @@ def _failing(before: Snapshot) -> tuple[Change, None]:
     """Have something gone wrong on the way, which is told with what the service is called and what it said."""
     draft = Draft(before, _NOW, "ada")
     for task_id in before.tasks:
-        draft.note(CAUSE, event_type=EventType.WARNING, task=draft.set_task(task_id, last_error=CAUSE))
+        draft.note(CAUSE, event_type=EventType.WARNING, task=draft.set_task(task_id, last_error=CAUSE, preview=PREVIEW))
     return draft.change(), None

@@ -27,6 +27,8 @@ class PublishedIssuer:
     name: str = ""
     status: int = 200
     fetched: int = 0
+    userinfo: dict[str, Any] = field(default_factory=dict)
+    asked_of: list[str] = field(default_factory=list)
     client_methods: list[str] = field(default_factory=list)
     token_answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     token_forms: list[dict[str, str]] = field(default_factory=list)
@@ -44,6 +46,7 @@ class PublishedIssuer:
             "issuer": self.name or self.url,
             "jwks_uri": f"{self.url}/keys",
             "token_endpoint": f"{self.url}/token",
+            "userinfo_endpoint": f"{self.url}/userinfo",
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint_auth_methods_supported": self.client_methods,
         }
@@ -52,6 +55,10 @@ class PublishedIssuer:
     async def published_keys(self, _: Request) -> Response:
         self.fetched += 1
         return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]}, self.status)
+
+    async def tell_of_user(self, request: Request) -> Response:
+        self.asked_of.append(request.headers.get("authorization", ""))
+        return JSONResponse(self.userinfo, 200 if self.userinfo else 401)
 
     async def give_token(self, request: Request) -> Response:
         self.token_forms.append({name: str(value) for name, value in (await request.form()).items()})
@@ -68,6 +75,7 @@ async def published(serve: Serve, *keys: AnyKey, name: str = "") -> AsyncIterato
         routes=[
             Route("/.well-known/openid-configuration", issuer.discovery),
             Route("/keys", issuer.published_keys),
+            Route("/userinfo", issuer.tell_of_user),
             Route("/token", issuer.give_token, methods=["POST"]),
         ]
     )

@@ -17,7 +17,7 @@ from lockstep.coordinator.services.access import Access, Act
 from lockstep.coordinator.web.app import OPERATIONS
 from lockstep.coordinator.web.operations import Operation
 from tests.conftest import Serve
-from tests.identity.house import INTERNAL, House, houses
+from tests.identity.house import INTERNAL, PREVIEW, House, houses
 from tests.identity.matrix import CALLERS, ELSEWHERE, TARGETS, rows
 
 BY_NAME: Final[Mapping[str, Operation]] = {operation.call.__name__: operation for operation in OPERATIONS}
@@ -146,6 +146,7 @@ def test_nothing_internal_is_told_to_those_outside(serve: Serve, caller: str) ->
                     told = (await house.ask(caller, operation, house.targets[target])).text
                     assert INTERNAL not in told, (name, target)
                     assert "swordfish" not in told, (name, target)
+                    assert PREVIEW not in told or caller in {"user", "outsider"}, (name, target)
                     for word in ("name", "text", "author", "tag", "note"):
                         assert not [each for each in hidden if f"{word} of {each}" in told], (name, target)
 
@@ -164,6 +165,24 @@ def test_versions_that_are_not_published_are_told_to_nobody_outside(serve: Serve
                     for target in house.targets.values():
                         told = (await house.ask(caller, operation, target)).text
                         assert not re.search(r'"0\.1\.[12]"', told), operation.path
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("caller", ["user", "anonymous"])
+def test_what_is_not_shown_cannot_be_searched_for(serve: Serve, caller: str) -> None:
+    """Of an address that is left out of every event, not even that it is there can be found out."""
+    query = '{ allEvents(messageContains: "TEXT") { edges { node { message } } } }'
+
+    async def go() -> None:
+        async with houses(serve) as build:
+            house = await build()
+            for text, found in (("swordfish", False), (INTERNAL, False), ("changed from", True)):
+                async with house.web(caller) as web:
+                    listed = (await web.get("/events", params={"search": text})).json()
+                    asked = (await web.post("/graphql", json={"query": query.replace("TEXT", text)})).json()
+                    assert bool(asked["data"]["allEvents"]["edges"]) is found, text
+                    assert bool(listed["count"]) is found, text
 
     asyncio.run(go())
 

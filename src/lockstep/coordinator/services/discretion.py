@@ -110,7 +110,7 @@ def seen_view(view: ReleaseView, sight: Sight) -> ReleaseView:
     """Return a release with its tasks as it is seen."""
     if sight.everything:
         return view
-    tasks = tuple(_seen_task(task) for task in view.tasks)
+    tasks = tuple(_seen_task(task, sight) for task in view.tasks)
     return replace(view, release=seen(view.release, sight), tasks=tasks)
 
 
@@ -123,7 +123,7 @@ def _outside(record: Record, sight: Sight) -> Record:
     if isinstance(record, Event):
         return replace(record, message=_outward(record), actor="")
     if isinstance(record, TaskView):
-        return replace(record, task=_seen_task(record.task))
+        return replace(record, task=_seen_task(record.task, sight))
     if isinstance(record, Release):
         return replace(record, waits_for=None)
     if isinstance(record, Study) and record.kf_id not in sight.studies:
@@ -131,8 +131,9 @@ def _outside(record: Record, sight: Sight) -> Record:
     return record
 
 
-def _seen_task(task: Task) -> Task:
-    return task._replace(last_error="", service_url="")
+def _seen_task(task: Task, sight: Sight) -> Task:
+    """Return a task as it is seen: where to look at what was staged is told to those who belong to some study."""
+    return task._replace(last_error="", service_url="", preview=task.preview if sight.studies else "")
 
 
 def _outward(event: Event) -> str:

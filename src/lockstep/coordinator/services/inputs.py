@@ -29,8 +29,8 @@ from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import NewEvent, NewRelease
 from lockstep.protocol.errors import BadMessage
-from lockstep.protocol.messages import Findings
 from lockstep.protocol.ids import ALPHABET, Prefix, is_id
+from lockstep.protocol.messages import Findings
 from lockstep.protocol.states import TASK_WORDS, ReleaseState, TaskState, task_state
 from lockstep.protocol.wire import read_findings, read_progress
 
