@@ -160,3 +160,19 @@ def test_a_long_list_of_names_is_cut_and_counted() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_what_was_counted_since_a_study_was_published() -> None:
+    def row(version: str, state: str, **counts: int) -> dict[str, object]:
+        return {"version": version, "state": state, "sources": dict.fromkeys(counts, "x"), **counts}
+
+    public = row("0.1.0", "published", participants=84, families=3)
+    newer = row("0.1.2", "staged", participants=77, families=3)
+    told = report.since_published({"releases": [newer, public]})
+    assert told == "since then 0.1.2 counted participants 84 to 77 (\u22127)"
+    assert (
+        report.since_published({"releases": [row("0.1.2", "staged", families=3), public]})
+        == "0.1.2 counted the same since"
+    )
+    for nothing in ([public, newer], [newer], [], "x", [3]):
+        assert report.since_published({"releases": nothing}) == ""

@@ -215,3 +215,21 @@ def series(history: Mapping[str, Any]) -> dict[str, list[tuple[str, str, int]]]:
             if value is not None:
                 found.setdefault(entity, []).append((str(facts.get("release_id")), str(facts.get("version")), value))
     return found
+
+
+def since_published(history: Mapping[str, Any]) -> str:
+    """Return what was counted of a study since it was last published, beside what is public; empty if nothing was."""
+    rows = history.get("releases")
+    facts = [_mapping(row) for row in rows] if isinstance(rows, list) else []
+    public = next((row for row in facts if row.get("state") == "published"), None)
+    if public is None or facts[0] is public:
+        return ""
+    changes = [
+        f"{entity.replace('-', ' ')} {number(was)} to {number(now)} ({signed(now - was)})"
+        for entity in map(str, _mapping(public.get("sources")))
+        if (was := _number(public.get(entity))) is not None
+        and (now := _number(facts[0].get(entity))) is not None
+        and was != now
+    ]
+    name = facts[0].get("version") or facts[0].get("release_id")
+    return f"since then {name} counted {', '.join(changes)}" if changes else f"{name} counted the same since"

@@ -1,5 +1,6 @@
 """Planning a release: what is to be in it, what would come of it, and its start after a second look."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from secrets import token_urlsafe
 from typing import Any, Final
@@ -13,6 +14,7 @@ from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ServiceFilt
 from lockstep.coordinator.core.versions import candidate_version, final_version
 from lockstep.coordinator.services.inputs import ReleaseInput, check
 from lockstep.coordinator.web.callers import caller_of
+from lockstep.coordinator.web.dashboard import report
 from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
@@ -21,6 +23,7 @@ from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import UNSETTLED_RELEASES
 
 _STUDIES: Final = 600
+_COMPARED, _COMPARING_S = 40, 0.5
 _SERVICES: Final = 1000
 _IN_FLIGHT: Final = 50
 
@@ -39,7 +42,8 @@ async def start(request: Request) -> Response:
     try:
         new = check(ReleaseInput, _fields(form, caller_of(request).name), strict=False).new_release()
         if form.one("step") != "start":
-            return pages.answer(request, await _page(request, form, template="confirm.html"))
+            since = await _since_published(request, new.studies)
+            return pages.answer(request, await _page(request, form, template="confirm.html", since=since))
         view = await desk_of(request).commands.create_release(new, caller_of(request), form.one("key"))
     except (Invalid, Unavailable) as error:
         form.blame(error)
@@ -82,7 +86,26 @@ async def _again(request: Request) -> Mapping[str, Sequence[str]]:
     }
 
 
-async def _page(request: Request, form: Form, *, template: str = "plan.html", status: int = 200) -> Page:
+async def _since_published(request: Request, study_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return what was counted of studies since they were published, as far as the reports tell within a moment."""
+    shelf = desk_of(request).reports
+    if shelf is None:
+        return {}
+    asked = study_ids[:_COMPARED]
+    readings = await asyncio.gather(*(shelf.history(study_id, wait_s=_COMPARING_S) for study_id in asked))
+    found = zip(asked, readings, strict=True)
+    told = {study_id: report.since_published(reading.answer) for study_id, reading in found if reading.answer}
+    return {study_id: sentence for study_id, sentence in told.items() if sentence}
+
+
+async def _page(
+    request: Request,
+    form: Form,
+    *,
+    template: str = "plan.html",
+    status: int = 200,
+    since: Mapping[str, str] | None = None,
+) -> Page:
     store, sight = desk_of(request).store, sight_of(request)
     studies = (await store.studies(PageOf(_STUDIES, order="name"), StudyFilter(visible=True, deleted=False))).rows
     seen = may(request).see_services
@@ -105,6 +128,7 @@ async def _page(request: Request, form: Form, *, template: str = "plan.html", st
         "warnings": list(_warnings(chosen, studies, busy, taking_part if seen else None)),
         "cut": len(studies) == _STUDIES,
         "key": token_urlsafe(16),
+        "since": since or {},
     }
     return Page(template, "Plan a release", values, status=status)
 
@@ -114,11 +138,14 @@ def _warnings(
 ) -> Iterator[str]:
     """Yield what a person should know before the release is started."""
     names = {study.kf_id: study.name for study in studies}
+    shared: dict[str, list[str]] = {}
     for kf_id in sorted(chosen & busy.keys()):
-        release = busy[kf_id]
+        shared.setdefault(busy[kf_id].kf_id, []).append(kf_id)
+    for kf_ids in shared.values():
+        release, verb = busy[kf_ids[0]], "is" if len(kf_ids) == 1 else "are"
         yield (
-            f"{names.get(kf_id, kf_id)} is also in {release.name} ({release.version}), which is {release.state.value}: "
-            "the two are published one after the other."
+            f"{listed([names.get(kf_id, kf_id) for kf_id in kf_ids], most=2)} {verb} also in {release.name} "
+            f"({release.version}), which is {release.state.value}: the two are published one after the other."
         )
     down = [service.name for service in services or () if service.health_status != "ok"]
     if down:
