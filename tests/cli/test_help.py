@@ -26,7 +26,7 @@ COMMANDS = dict(_commands(typer.main.get_command(app)))
 def test_every_command_is_there() -> None:
     expected = {
         *("serve", "worker", "demo", "reference", "dataservice", "reports", "reports create-tables", "snapshot"),
-        *("migrate", "stack", "check", "doctor"),
+        *("migrate", "stack", "check", "doctor", "new task-service"),
         *("service add", "service list", "service remove", "study sync", "study list", "event list"),
         *(f"release {verb}" for verb in ("start", "list", "show", "watch", "publish", "cancel")),
     }

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lockstep.cli import check, doctor, events, releases, reports, servers, services, stack, studies, task_services
+from lockstep.cli import check, doctor, events, new, releases, reports, servers, services, stack, studies, task_services
 from lockstep.cli.options import DEFAULT_SERVER, SERVER_VARIABLE, example
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
         "lockstep release start --help       start a release on it",
     ),
 )
-for group in (servers, stack, task_services, reports, check, doctor, services, studies, releases, events):
+for group in (servers, stack, task_services, reports, check, new, doctor, services, studies, releases, events):
     app.add_typer(group.app)
 
 
