@@ -3,7 +3,8 @@
 `part` carries a block's name and its HTML, first for every live block and then for each that differs from what was
 sent last. `beat` shows that the connection lives, and carries the version of the pages, so that a page from before an
 upgrade can load itself anew. `again` asks the page to connect anew, as who its reader is by then. What changed is not
-in the announcement: the page is built again and compared.
+in the announcement: the page is built again and compared. The page of a release listens to that release only, every
+other page to everything.
 """
 
 import asyncio
@@ -61,10 +62,9 @@ async def _messages(request: Request, build: Build) -> AsyncIterator[str]:
     sent: dict[str, str] = {}
     spent_s, until = 0.0, time.monotonic() + LIFE_S
     try:
-        watches = (await build(request)).watches
         looks = changes(
             desk.feed,
-            watches,
+            request.path_params.get("release_id"),
             closing=desk.closing,
             beat_s=desk.heartbeat_s,
             pause_s=lambda: min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, COSTS_MORE * spent_s)),

@@ -54,7 +54,6 @@ class Page:
         title: what it is called.
         values: what the template works with.
         live: the template's blocks that are kept up to date while the page is open.
-        watches: the id of the one thing whose changes matter to it; None when any change may.
         status: the HTTP status.
         leads_to: the origin, besides ours, that one of its forms leads to in the end.
     """
@@ -63,7 +62,6 @@ class Page:
     title: str
     values: Mapping[str, object] = field(default_factory=dict)
     live: tuple[str, ...] = ()
-    watches: str | None = None
     status: int = 200
     leads_to: str = ""
 

@@ -62,7 +62,7 @@ async def show(request: Request) -> Page:
         "may_be_published": release.state is ReleaseState.STAGED and release.publish_order is None,
         "may_be_canceled": release.state not in {*SETTLED_RELEASES, ReleaseState.CANCELING},
     }
-    return Page("release.html", release.name, values, live=LIVE, watches=release.kf_id)
+    return Page("release.html", release.name, values, live=LIVE)
 
 
 async def read_report(request: Request, view: ReleaseView, wait_s: float | None = None) -> Reading | None:
