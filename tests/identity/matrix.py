@@ -93,7 +93,7 @@ MATRIX: Final[Mapping[str, str]] = {
     "list_releases_of_study": PUBLIC,
     "show_release_of_study": SEEN,
     "list_events": PUBLIC,
-    "add_event": WORKERS,
+    "add_event": REPORTED,
     "show_event": SEEN,
     "list_webhooks": WORKERS,
     "register_webhook": WORKERS,
@@ -147,7 +147,7 @@ class Target:
             "create_release_note": {"description": "x", "release": release, "study": study},
             "replace_release_note": {"description": "x"},
             "edit_release_note": {"description": "x"},
-            "add_event": {"message": "x", "release": release},
+            "add_event": {"message": "x", "release": release, "task": f"/tasks/{self.task_id}"},
             "register_webhook": {"url": "http://127.0.0.1:9"},
             "edit_webhook": {"description": "x"},
         }

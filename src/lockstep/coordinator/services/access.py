@@ -100,7 +100,7 @@ TABLE: Final[Mapping[Act, Row]] = {
     Act.CREATE_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to create a release note."),
     Act.EDIT_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to update a release note."),
     Act.REMOVE_NOTE: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN, "Not authenticated to delete a release note."),
-    Act.WRITE_EVENT: Row((_Y, _Y, _N, _N, _N, _N), _ADMIN),
+    Act.WRITE_EVENT: Row((_Y, _Y, _N, _O, _O, _N), _ADMIN),
     Act.SYNC_STUDIES: Row((_Y, _Y, _N, _N, _N, _N), _DEV, "Not authenticated to sync studies."),
     Act.CHECK: Row((_Y, _Y, _N, _N, _N, _N), _DEV),
     Act.SEE_SERVICES: Row((_Y, _Y, _N, _N, _N, _N), _DEV),

@@ -146,7 +146,7 @@ class Commands:
             Conflict: the task or its release is settled.
             Changed: the task is no longer as the caller saw it.
         """
-        self.access.check(caller, Act.REPORT_TASK, own=await self._is_own(caller, task_id))
+        self.access.check(caller, Act.REPORT_TASK, own=await self.is_own(caller, task_id))
 
         def decide(before: Snapshot) -> tuple[Change, tuple[TaskView, bool, bool]]:
             if release_id not in {None, before.release.kf_id}:
@@ -270,7 +270,7 @@ class Commands:
             await self.announcer.announce(study_id)
         return synced
 
-    async def _is_own(self, caller: Caller, task_id: str) -> bool:
+    async def is_own(self, caller: Caller, task_id: str) -> bool:
         """Tell whether a task is that of a callback token, or one of the service that a machine's token is for."""
         if caller.kind is Kind.TASK:
             return caller.task_id == task_id

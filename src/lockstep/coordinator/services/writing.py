@@ -65,10 +65,13 @@ async def remove_note(commands: Commands, note_id: str, caller: Caller, seen: Re
 async def write_event(commands: Commands, new: NewEvent, caller: Caller) -> Event:
     """Write down what happened elsewhere. Events are never changed: what happened has happened.
 
+    A service, and who has nothing but a callback token, may write about their own tasks.
+
     Raises:
         Invalid: what it is about is not there, or does not belong together.
     """
-    commands.access.check(caller, Act.WRITE_EVENT)
+    own = new.task_id is not None and await commands.is_own(caller, new.task_id)
+    commands.access.check(caller, Act.WRITE_EVENT, own=own)
     event = await commands.store.add_event(replace(new, actor=caller.name), commands.clock.now())
     if event.release_id is not None:
         await commands.announcer.announce(event.release_id)
