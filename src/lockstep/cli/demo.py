@@ -146,8 +146,8 @@ def _say_goodbye(coordinator_url: str, folder: Path) -> None:
     print("\nEverything stays up until Ctrl-C. Look at it:")
     print_facts(
         [
-            ("releases", f"{coordinator_url}/releases"),
-            ("what happened", f"{coordinator_url}/events?limit=100"),
+            ("dashboard", coordinator_url),
+            ("public page", f"{coordinator_url}/public"),
             ("command", f"lockstep --server {coordinator_url} release list"),
             ("files", folder),
         ]
