@@ -141,7 +141,7 @@ _PageLink = Annotated[str | None, Field(description="The page's absolute address
 class _PageShape(TypedDict):
     count: Annotated[
         int,
-        Field(ge=0, description="Rows in the whole list; when filtered, counted up to 10,000 or 1,000 beyond the page."),
+        Field(ge=0, description="Rows in the whole list; if filtered, counted up to 10,000 or 1,000 beyond the page."),
     ]
     next: _PageLink
     previous: _PageLink
