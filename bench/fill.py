@@ -81,7 +81,7 @@ NUMBERS = count(1)
 
 def _bits(bits: int) -> int:
     """Return numbers that look random and never meet, as forty random bits do among a million rows."""
-    return next(NUMBERS) * 0x9E3779B97F4A7C15 % 2**bits
+    return next(NUMBERS) * 0x9E3779B97F4A7C15 % (1 << bits)
 
 
 def _names(prefix: Prefix) -> Row:

@@ -53,7 +53,7 @@ def check_seen(request: Request, content: object) -> None:
         Changed: it has not.
     """
     given = request.headers.get("if-match")
-    if given is not None and not _names(given, tag_of(JsonAnswer(content).body), weak=False):
+    if given is not None and not _names(given, tag_of(bytes(JsonAnswer(content).body)), weak=False):
         raise Changed("This is no longer what the If-Match header names; look at it again, then decide anew.")
 
 
