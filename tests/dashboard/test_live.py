@@ -39,6 +39,11 @@ def test_what_one_does_the_other_sees_and_keeps_their_place(tmp_path: Path) -> N
             await text.press_sequentially(" tho")
             place_before = await text.bounding_box()
 
+            body = {"description": "*Theirs*", "release": release_id, "study": FIVE[1]}
+            assert (await place.api.post("/release-notes", json=body)).status_code == 201
+            await expect(note.locator("em")).to_have_text("Theirs")
+            await expect(text).to_have_value("half a tho")
+
             await one.goto(f"{address}/publish")
             await one.get_by_role("button", name="Publish 0.1.0").click()
             await expect(other.locator('[data-live="head"]')).to_contain_text("Public on every service")

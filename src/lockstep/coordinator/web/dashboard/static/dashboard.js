@@ -27,9 +27,14 @@ function morph(from, to) {
   }
   while (at) {
     const next = at.nextSibling;
-    at.remove();
+    if (!written(at)) at.remove();
     at = next;
   }
+}
+
+/* Somebody is writing in it: it stays, even where the server would have it gone. */
+function written(node) {
+  return node.nodeType === Node.ELEMENT_NODE && (node.matches("[data-written]") || node.querySelector("[data-written]"));
 }
 
 function alike(node, wanted) {
@@ -55,7 +60,17 @@ function swap({ name, html }) {
   if (!part) return;
   const fresh = document.createElement("div");
   fresh.innerHTML = html;
-  morph(part, fresh);
+  keepInPlace(document.activeElement, () => morph(part, fresh));
+}
+
+/* What is being written in does not move on the screen, whatever comes above it. */
+function keepInPlace(field, change) {
+  if (!field?.matches("input, textarea, select")) return change();
+  const before = field.getBoundingClientRect().top;
+  document.documentElement.style.overflowAnchor = "none";
+  change();
+  scrollBy(0, field.getBoundingClientRect().top - before);
+  document.documentElement.style.overflowAnchor = "";
 }
 
 /* --- The connection ---------------------------------------------------------------------------------------------- */
