@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from lockstep.cli.app import app
+from lockstep.coordinator.metrics import Metrics
 from lockstep.coordinator.settings import Settings, read_settings
 from lockstep.coordinator.web.rest.probes import OPERATIONS
 from lockstep.reports.settings import ReportsSettings
@@ -58,7 +59,7 @@ def known_settings() -> set[str]:
     return {f"LOCKSTEP_{name.upper()}" for fields in (Settings, ReportsSettings) for name in fields.model_fields}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*FILES, ROOT / "docs/operate.md"], ids=lambda path: path.name)
 def test_every_setting_that_is_named_is_read_by_somebody(path: Path) -> None:
     assert set(SETTING.findall(path.read_text())) <= known_settings()
 
@@ -206,3 +207,22 @@ def test_settings_of_the_units_are_good_ones() -> None:
         pairs = dict(line.removeprefix("LOCKSTEP_").split("=", 1) for line in lines)
         settings = read_settings(_env_file=None, **{name.lower(): value for name, value in pairs.items() if value})
         assert settings.loopback
+
+
+def test_alarms_are_set_on_metrics_that_there_are() -> None:
+    """The page for operators names metrics that the coordinator shows."""
+    shown = Metrics("").render().decode()
+    named = set(re.findall(r"`(lockstep_[a-z_]+)", (ROOT / "docs/operate.md").read_text()))
+    assert len(named) > 4
+    assert [name for name in named if name not in shown] == []
+
+
+def test_commands_that_operators_are_told_to_type_there_are() -> None:
+    text = (ROOT / "docs/operate.md").read_text()
+    typed = re.findall(r"^(?:\$ |docker compose exec coordinator )(lockstep .+)$", text, re.MULTILINE)
+    typed += re.findall(r"`(lockstep [^`]+)`", text)
+    assert len(typed) > 8
+    for line in typed:
+        words = shlex.split(line)[1:]
+        if words not in (["check"], ["serve"], ["worker"]):
+            parsed(words)

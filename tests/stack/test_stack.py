@@ -108,10 +108,10 @@ def test_the_stack_takes_a_release_through_heals_itself_and_leaves_nobody_behind
         }
         releases = httpx.get(f"{url}/releases").raise_for_status().json()["results"]
         assert [(row["state"], row["version"]) for row in releases] == [("published", "0.1.0")]
-        for name in ("task worker 2", "Valkey"):
+        for name, called in (("task worker 2", "The task worker 2"), ("Valkey", "Valkey")):
             os.kill(stack.rows[name][1], signal.SIGKILL)
-            stack.says(f"The {name} was ended by SIGKILL. It is started again.")
-            stack.says(f"The {name} is there again, as process ")
+            stack.says(f"{called} was ended by SIGKILL. It is started again.")
+            stack.says(f"{called} is there again, as process ")
         second = subprocess.run(
             [sys.executable, "-m", "lockstep", "stack", "--any-ports", "--folder", str(folder / "kept")],
             env=environment(),

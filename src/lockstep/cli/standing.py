@@ -127,7 +127,7 @@ class Watch:
                     self._see_to(process, now)
                 elif process in self._awaited and await asyncio.to_thread(process.answers):
                     self._awaited.discard(process)
-                    _say(f"The {process.name} is there again, as process {_number(process)}.")
+                    _say(f"{_called(process)} is there again, as process {_number(process)}.")
             await asyncio.sleep(LOOK_S)
 
     def _see_to(self, process: Process, now: float) -> None:
@@ -136,12 +136,16 @@ class Watch:
             self._pauses[process] = min(max(2 * self._pauses[process], FIRST_PAUSE_S), LONGEST_PAUSE_S) if soon else 0
             self._due[process] = now + self._pauses[process]
             after = f" in {self._pauses[process]:g} s" if soon else ""
-            _say(f"The {process.name} {_how_it_ended(process)}. It is started again{after}.")
+            _say(f"{_called(process)} {_how_it_ended(process)}. It is started again{after}.")
         if now >= self._due[process]:
             del self._due[process]
             self._launched[process] = now
             self._awaited.add(process)
             process.launch()
+
+
+def _called(process: Process) -> str:
+    return process.name if process.name[0].isupper() else f"The {process.name}"
 
 
 def _how_it_ended(process: Process) -> str:
