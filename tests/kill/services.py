@@ -91,6 +91,9 @@ class RecordingServices:
         self.states[task_id] = state
         if self._random.random() < 0.5:
             return
+        await self._report(task_id, state)
+
+    async def _report(self, task_id: str, state: str) -> None:
         try:
             url = f"{self._coordinator_url}/tasks/{task_id}"
             async with self._session.patch(url, json={"state": state, "progress": 100}) as answer:

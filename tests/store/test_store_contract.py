@@ -584,7 +584,10 @@ class StoreContract:
                 assert (await store.release(waits)).release.look_at == NOW + SECOND
                 await edit(store, waits, look_at=None)
                 await edit(store, first, NOW + 2 * SECOND, partially_published=True)
-                assert await store.due(NOW + 2 * SECOND, 10) == [], "an end comes once"
+                assert (await store.release(waits)).release.look_at is None, "an end comes once"
+                assert await store.due(NOW + 2 * SECOND, 10) == [waits], "it is due until it has seen the end"
+                await edit(store, waits, waits_for=None)
+                assert await store.due(NOW + 2 * SECOND, 10) == []
 
         asyncio.run(main())
 

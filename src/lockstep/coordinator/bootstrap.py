@@ -75,6 +75,9 @@ ENGINE_GRACE_S: Final = 1.0
 WORKER_GRACE_S: Final = 6.0
 """The same for a worker, which has nothing else to do; its orchestrator waits ten seconds."""
 
+END_LIMIT_S: Final = 9.0
+"""After so long a process that was asked to end does so, whatever it waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -155,6 +158,7 @@ async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
         gc.set_threshold(10_000)
         ready(coordinator)
         await stop.wait()
+        _end_in_time()
 
 
 async def work(settings: Settings, ready: Callable[[], None]) -> None:
@@ -168,6 +172,7 @@ async def work(settings: Settings, ready: Callable[[], None]) -> None:
         gc.freeze()
         ready()
         await stop.wait()
+        _end_in_time()
 
 
 @asynccontextmanager
@@ -367,6 +372,8 @@ async def _check_health(ground: _Ground, commands: Commands, interval_s: float) 
                 await commands.check_health(LOCAL)
         except Unavailable as error:
             log.warning("health_not_checked", reason=str(error))
+        except Exception:
+            log.exception("health_check_broke")
 
 
 @asynccontextmanager
@@ -385,6 +392,16 @@ def _wish_to_end() -> asyncio.Event:
     for wish in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(wish, stop.set)
     return stop
+
+
+def _end_in_time() -> None:
+    """See to it that the process ends soon, even where something that is away is waited for; the rows say the rest."""
+
+    def end() -> None:
+        log.warning("cut_short", meaning="something that is away was waited for; what was on its way is in doubt")
+        os._exit(1)
+
+    asyncio.get_running_loop().call_later(END_LIMIT_S, end)
 
 
 def _warn(settings: Settings) -> None:

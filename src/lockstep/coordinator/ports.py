@@ -132,7 +132,10 @@ class ReleaseStore(Protocol):
         ...
 
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Return the ids of releases whose `look_at` has come, the longest overdue first."""
+        """Return the ids of releases whose `look_at` has come, the longest overdue first.
+
+        Those that still wait for a release that has ended come after them: their wake was lost.
+        """
         ...
 
     async def next_look(self) -> datetime | None:

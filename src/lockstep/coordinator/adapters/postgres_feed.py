@@ -27,6 +27,7 @@ BEAT_S: Final = 10.0
 
 _SAY: Final = "SELECT pg_notify($1, word) FROM unnest($2::text[]) AS word"
 _TIMEOUT_S: Final = 5.0
+_LAST_WORDS_S: Final = 1.0
 _MOST_WAITING: Final = 10_000
 """Words that wait to be said; while the database is away, further ones are lost."""
 
@@ -95,7 +96,8 @@ class PostgresFeed:
                 await asyncio.sleep(RECONNECT_S)
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._say_the_rest()
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._say_the_rest()
 
     def _say(self, word: Word, subject_id: str) -> None:
         if len(self._unsaid) < _MOST_WAITING:

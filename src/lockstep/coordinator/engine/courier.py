@@ -96,6 +96,9 @@ class Courier:
         except Unavailable as error:
             log.warning("store_unavailable", reason=str(error))
             return
+        except Exception:
+            log.exception("look_broke")
+            return
         for receiver_id in owed:
             if receiver_id not in self._rounds:
                 self._rounds[receiver_id] = asyncio.create_task(self._rounds_of(receiver_id))

@@ -31,6 +31,10 @@ MOST_DRIVES = 200
 """Releases that one process works on at the same time; the others stay due and come next."""
 
 
+GIVE_BACK_S = 2.0
+"""How long giving back may take when the engine ends; what is not given back then is taken when the lease runs out."""
+
+
 class Engine:
     """Keeps every release going that this process may work on; `ring` is its doorbell.
 
@@ -98,10 +102,11 @@ class Engine:
 
     async def _give_back(self, drive: Drive, peers: Peers) -> None:
         try:
-            if await drive.give_back():
-                await peers.offer(drive.release_id)
-        except (Unavailable, NotFound) as error:
-            log.warning("not_given_back", release=drive.release_id, reason=str(error))
+            async with asyncio.timeout(GIVE_BACK_S):
+                if await drive.give_back():
+                    await peers.offer(drive.release_id)
+        except (Unavailable, NotFound, TimeoutError) as error:
+            log.warning("not_given_back", release=drive.release_id, reason=str(error) or "the database is away")
 
     async def _sweep(self) -> float:
         """Start a drive for each release that is due; return how long there will be nothing more to start."""
@@ -115,6 +120,9 @@ class Engine:
             self._next_look = now + BUSY_PAUSE if due else await store.next_look()
         except Unavailable as error:
             log.warning("store_unavailable", reason=str(error))
+            return SWEEP_INTERVAL_S
+        except Exception:
+            log.exception("sweep_broke")
             return SWEEP_INTERVAL_S
         return self._until_next_look_s(now)
 

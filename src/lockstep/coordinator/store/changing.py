@@ -91,7 +91,7 @@ _WAITING: Final = (
     .with_for_update(skip_locked=True, key_share=True)
 )
 """Those that wait for a release. One that is being changed right now is left out: its change waits for the end of this
-one before it looks who is ahead of it."""
+one before it looks who is ahead of it, and if that change is not stored after all, the sweep finds the release."""
 
 _WAKE_WAITING: Final = update(release).where(release.c.position.in_(_WAITING)).values(look_at=bindparam("due"))
 _POINT_STUDIES_AT_PUBLISHED: Final = (

@@ -27,10 +27,12 @@ class Database(Protocol):
         """
         ...
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, repeatable: bool = False) -> T:
         """Run work that writes, alone, and commit; when it raises, nothing was done.
 
-        It is run again when the database refuses a row because its key is taken.
+        It is run again when the database refuses a row because its key is taken; and, if it is `repeatable`, when the
+        database was lost during the commit, so that nobody knows whether it was stored: to do it twice comes to the
+        same as to do it once.
 
         Raises:
             Unavailable: the database cannot be written, or no free key was found; the sentence says what to do.

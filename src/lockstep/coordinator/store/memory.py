@@ -113,7 +113,12 @@ class MemoryStore:
         """Return the ids of releases whose `look_at` has come, the longest overdue first."""
         due = [(r.look_at, kf_id) for kf_id, r in self._releases.items() if r.look_at is not None and r.look_at <= now]
         due.sort(key=lambda entry: entry[0])
-        return [kf_id for _, kf_id in due[:limit]]
+        not_woken = [kf_id for kf_id, r in self._releases.items() if self._waits_in_vain(r)]
+        return list(dict.fromkeys([*(kf_id for _, kf_id in due), *not_woken]))[:limit]
+
+    def _waits_in_vain(self, waiting: Release) -> bool:
+        ahead = self._releases[waiting.waits_for] if waiting.waits_for else None
+        return waiting.state not in SETTLED_RELEASES and ahead is not None and ahead.state in SETTLED_RELEASES
 
     async def claim(self, chore: str, now: datetime, until: datetime) -> bool:
         """Claim a piece of periodic work if it is due."""
@@ -348,10 +353,7 @@ class MemoryStore:
     async def sync_studies(self, facts: Sequence[StudyFacts]) -> SyncResult:
         """Make the mirrored studies the same as those given."""
         before = self._studies
-        given = {
-            fact.kf_id: Study(fact.kf_id, fact.title, fact.visible, False, fact.created_at)
-            for fact in facts
-        }
+        given = {fact.kf_id: Study(fact.kf_id, fact.title, fact.visible, False, fact.created_at) for fact in facts}
         gone = {kf_id: replace(study, deleted=True) for kf_id, study in before.items() if kf_id not in given}
         self._studies = {**before, **given, **gone}
         return SyncResult(

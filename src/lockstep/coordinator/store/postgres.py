@@ -6,8 +6,8 @@ is kept apart by row locks and by `store/turns.py`.
 
 A transaction that Postgres itself gives up (a deadlock, a key that was taken meanwhile) is run again, and so is one
 whose connection broke before its commit: the server was restarted, or another one has taken over. A connection that
-breaks during the commit leaves it open whether the transaction was stored; that is said and not tried again, for only
-the caller knows whether doing it twice does harm.
+breaks during the commit leaves it open whether the transaction was stored; it is run again only where the caller says
+that doing it twice does no harm, and otherwise it is said.
 """
 
 import asyncio
@@ -94,17 +94,17 @@ class PostgresDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """Run work on one consistent state of everything."""
-        return await self._persistently(self._reader, work)
+        return await self._persistently(self._reader, work, repeatable=True)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, repeatable: bool = False) -> T:
         """Run work, with the rows that it locks to itself, and commit."""
-        return await self._persistently(self._engine, work)
+        return await self._persistently(self._engine, work, repeatable=repeatable)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
 
-    async def _persistently(self, engine: AsyncEngine, work: Work[T]) -> T:
+    async def _persistently(self, engine: AsyncEngine, work: Work[T], *, repeatable: bool) -> T:
         """Run a transaction until it is done; again for as long as the patience lasts where that can help."""
         until, pause_s, keys_taken = time.monotonic() + self._patience_s, _FIRST_PAUSE_S, 0
         while True:
@@ -114,7 +114,8 @@ class PostgresDatabase:
             except (DBAPIError, PoolTimeout, OSError) as error:
                 if transaction.work_broke:
                     raise
-                self._refuse(error, committing=transaction.committing, late=time.monotonic() > until)
+                in_doubt = transaction.committing and not repeatable
+                self._refuse(error, in_doubt=in_doubt, late=time.monotonic() > until)
                 keys_taken += _code(error) == _KEY_TAKEN
                 if keys_taken == ATTEMPTS:
                     raise no_free_id() from error
@@ -123,11 +124,11 @@ class PostgresDatabase:
             await asyncio.sleep(0 if keys_taken else pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _refuse(self, error: Exception, *, committing: bool, late: bool) -> None:
+    def _refuse(self, error: Exception, *, in_doubt: bool, late: bool) -> None:
         """Raise what an error means, unless the transaction is to be run again."""
         code = _code(error)
         if _is_away(error):
-            if committing:
+            if in_doubt:
                 raise Unavailable(
                     f"The database {self._where} was lost during a commit; look whether it was stored."
                 ) from error

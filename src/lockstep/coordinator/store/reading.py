@@ -40,6 +40,7 @@ from lockstep.coordinator.store.tables import (
     task,
     task_service,
 )
+from lockstep.protocol.states import SETTLED_RELEASES
 
 RELEASE: Final = select(*RELEASE_COLUMNS).where(release.c.kf_id == bindparam("kf_id"))
 TASKS: Final = select(*TASK_COLUMNS).join_from(task, task_service, task.c.service_id == task_service.c.kf_id)
@@ -67,12 +68,28 @@ _DUE: Final = (
     .order_by(release.c.look_at, release.c.position)
     .limit(bindparam("limit"))
 )
+_AHEAD: Final = release.alias("ahead")
+_NOT_WOKEN: Final = (
+    select(release.c.kf_id)
+    .join(_AHEAD, _AHEAD.c.kf_id == release.c.waits_for)
+    .where(
+        release.c.waits_for.is_not(None),
+        release.c.state.not_in(sorted(SETTLED_RELEASES)),
+        _AHEAD.c.state.in_(sorted(SETTLED_RELEASES)),
+    )
+    .limit(bindparam("limit"))
+)
+"""Releases that wait for one that has ended: each was being changed when that one ended, so that it was not woken, and
+the change that should have seen the end was not stored."""
+
 _NEXT_LOOK: Final = select(func.min(release.c.look_at)).where(release.c.look_at.is_not(None))
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[str]:
-    """Return the ids of releases whose `look_at` has come, the longest overdue first."""
-    return list(connection.execute(_DUE, {"now": now, "limit": limit}).scalars())
+    """Return the ids of releases whose `look_at` has come, the longest overdue first, and of those forgotten."""
+    overdue = connection.execute(_DUE, {"now": now, "limit": limit}).scalars()
+    not_woken = connection.execute(_NOT_WOKEN, {"limit": limit}).scalars()
+    return list(dict.fromkeys([*overdue, *not_woken]))[:limit]
 
 
 def next_look(connection: Connection) -> datetime | None:

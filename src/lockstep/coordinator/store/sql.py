@@ -84,12 +84,15 @@ class SqlStore:
         return await self._database.write(work)
 
     async def change_by_task(self, task_id: str, decide: Decide[T]) -> T:
-        """Decide about the release of a task with the others counted, and store what was decided."""
+        """Decide about the release of a task with the others counted, and store what was decided.
+
+        A task that is said to be where it is already changes nothing, so that this may be done twice.
+        """
 
         def work(connection: Connection) -> T:
             return changing.change_by_task(connection, self._ids, task_id, decide)
 
-        return await self._database.write(work)
+        return await self._database.write(work, repeatable=True)
 
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the ids of releases whose `look_at` has come, the longest overdue first."""
@@ -105,7 +108,8 @@ class SqlStore:
 
     async def create_release(self, new: NewRelease, now: datetime, key: RequestKey | None = None) -> ReleaseView:
         """Create a release with a task for every enabled service."""
-        return await self._database.write(partial(creating.create_release, ids=self._ids, new=new, now=now, key=key))
+        work = partial(creating.create_release, ids=self._ids, new=new, now=now, key=key)
+        return await self._database.write(work, repeatable=key is not None)
 
     async def release(self, release_id: str, sight: Sight = ALL) -> ReleaseView:
         """Return a release with its tasks and notes."""

@@ -143,7 +143,7 @@ class SqliteDatabase:
         """Run work on the state that was committed last."""
         return await _on(self._reading, lambda: in_transaction(self._reader, self._path, work))
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, repeatable: bool = False) -> T:  # noqa: ARG002 - a file is not lost so
         """Run work alone, and commit."""
         return await _on(self._writing, lambda: self._write(work))
 
