@@ -4,9 +4,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from lockstep.cli.client import Api
+from lockstep.coordinator.checkup import skew
 from lockstep.coordinator.store.tables import SCHEMA
 from lockstep.stack.processes import free_ports
 from tests.cli.stage import Ended, lockstep, stage
@@ -38,26 +43,29 @@ def test_a_coordinator_that_is_well_is_found_well_while_it_runs(tmp_path: Path, 
 
 
 def test_what_does_not_hold_is_named_with_what_to_do(tmp_path: Path, serve: Serve) -> None:
-    """A release that nobody works on, one that has been in its step for weeks, and services that are away."""
+    """A release that nobody works on and that has been in its step for weeks, and all that is away."""
 
     async def go() -> None:
-        async with stage(tmp_path, serve) as scene:
+        (nowhere,) = free_ports(1)
+        async with stage(tmp_path, serve) as scene, Api(scene.url) as api:
+            webhook = await api.post("webhooks", {"url": f"http://127.0.0.1:{nowhere}/hook"})
             release_id = await scene.released()
         with closing(sqlite3.connect(tmp_path / "lockstep.db")) as database, database:
             weeks_us = 4 * 7 * 86_400 * 1_000_000
             database.execute("UPDATE release SET step_since = step_since - ?, look_at = step_since - ?", [weeks_us] * 2)
-        (nowhere,) = free_ports(1)
+            database.execute("UPDATE event SET created_at = created_at - ?", [weeks_us])
         ended = await _examined(
             f"sqlite:///{tmp_path / 'lockstep.db'}", "--coordinator", f"http://127.0.0.1:{nowhere}", "--json"
         )
         assert (ended.code, ended.document["well"]) == (1, False)
         checks = _checks(ended)
         wrong = [name for name, check in checks.items() if not check["well"]]
-        assert wrong == ["work", "releases", "task service", "coordinator"]
+        assert wrong == ["work", "releases", "announcements", "task service", "coordinator"]
         assert all(release_id in checks[name]["says"] for name in ("work", "releases"))
+        assert f"{webhook['kf_id']} (http://127.0.0.1:{nowhere}/hook) waits for " in checks["announcements"]["says"]
         assert "held service: could not reach " in checks["task service"]["says"]
         assert [check["remedy"] == "" for check in checks.values()] == [check["well"] for check in checks.values()]
-        assert ended.err == f"4 of {len(checks)} things that must hold do not.\n"
+        assert ended.err == f"5 of {len(checks)} things that must hold do not.\n"
 
     asyncio.run(go())
 
@@ -100,3 +108,15 @@ def test_a_task_service_is_not_taken_for_a_coordinator(tmp_path: Path, serve: Se
             assert _checks(ended)["coordinator"]["says"].startswith(f"No coordinator answers at {scene.held_url}")
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("theirs_s", "seen"),
+    [(0.5, ""), (2.9, ""), (-1.9, ""), (3.5, "2.5 s behind"), (-7.25, "7.2 s ahead of")],
+)
+def test_clocks_are_compared_around_the_moment_when_theirs_was_read(theirs_s: float, seen: str) -> None:
+    """It took a second to read it, which is no skew."""
+    began = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    finding = skew("clock", "theirs", began + timedelta(seconds=theirs_s), began, began + timedelta(seconds=1))
+    assert finding.well == (seen == "")
+    assert seen in finding.says

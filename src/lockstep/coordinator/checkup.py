@@ -92,7 +92,7 @@ async def _looked_at(database: Database, settings: Settings, shown: str, *, is_s
     yield Finding("database", True, f"{shown} answers ({1000 * took_s:.0f} ms).")
     yield _schema(schema)
     if is_shared:
-        yield _skew("clock", "the database's", their_now, began, began + timedelta(seconds=took_s))
+        yield skew("clock", "the database's", their_now, began, began + timedelta(seconds=took_s))
     if schema != SCHEMA:
         return
     now = datetime.now(UTC)
@@ -118,7 +118,7 @@ def _schema(schema: str | None) -> Finding:
     return Finding("schema", False, says, "Run `lockstep migrate`; coordinators of the version before go on working.")
 
 
-def _skew(name: str, whose: str, theirs: datetime, earliest: datetime, latest: datetime) -> Finding:
+def skew(name: str, whose: str, theirs: datetime, earliest: datetime, latest: datetime) -> Finding:
     """Compare a clock with this machine's, which showed two times around the moment when theirs was read."""
     skew_s = max((theirs - latest).total_seconds(), (earliest - theirs).total_seconds(), 0.0)
     if skew_s <= LONGEST_SKEW_S:
@@ -212,7 +212,7 @@ async def _coordinator(url: str) -> Finding:
     if not answer.is_success:
         return Finding("coordinator", False, f"{name} at {url} is not well: {message}", "See to that first.")
     # The header has whole seconds, and the server makes it once a second.
-    clock = _skew("coordinator", f"that of {url}", theirs, began - timedelta(seconds=2), ended)
+    clock = skew("coordinator", f"that of {url}", theirs, began - timedelta(seconds=2), ended)
     return clock if not clock.well else Finding("coordinator", True, f"{url} is well, and its clock right.")
 
 
