@@ -62,6 +62,17 @@ async def staged(api: Api, service_url: str) -> str:
     return release_id
 
 
+async def published(api: Api, release_id: str) -> Json:
+    await api.post(f"releases/{release_id}/publish")
+    return await watch(api, release_id, Until.PUBLISHED, NoDisplay(), timeout_s=DEADLINE_S)
+
+
+async def messages_of(api: Api, release_id: str) -> list[str]:
+    """Return what happened to a release, oldest first."""
+    events = await api.rows("events", most=None, release=release_id)
+    return [event["message"] for event in reversed(events["results"])]
+
+
 async def published_after(serve: Serve, database_url: str, move: Move, *, alive: bool) -> tuple[Json, list[str]]:
     """Stage a release, move the database, publish there; return the release and what happened to it, oldest first.
 
@@ -81,11 +92,10 @@ async def published_after(serve: Serve, database_url: str, move: Move, *, alive:
         async with coordinator(moved, data_url) as api:
             found = await api.get(f"releases/{release_id}")
             assert (found["state"], found["tags"]) == ("staged", ["moved"])
-            await api.post(f"releases/{release_id}/publish")
-            release = await watch(api, release_id, Until.PUBLISHED, NoDisplay(), timeout_s=DEADLINE_S)
-            events = await api.rows("events", most=None, release=release_id)
+            release = await published(api, release_id)
+            messages = await messages_of(api, release_id)
             await staged(api, service_url)
-    return release, [event["message"] for event in reversed(events["results"])]
+    return release, messages
 
 
 def check_whole_life(release: Json, messages: list[str]) -> None:
@@ -96,19 +106,39 @@ def check_whole_life(release: Json, messages: list[str]) -> None:
     assert moves == [f"{before} to {after}" for before, after in pairwise(states)]
 
 
+def backed_up(folder: Path) -> str:
+    """Do what `sqlite3 lockstep.db '.backup copy.db'` does."""
+    with (
+        closing(sqlite3.connect(folder / "lockstep.db")) as source,
+        closing(sqlite3.connect(folder / "copy.db")) as copy,
+    ):
+        source.backup(copy)
+    return f"sqlite:///{folder / 'copy.db'}"
+
+
 def test_a_sqlite_file_is_backed_up_at_work_and_restored(tmp_path: Path, serve: Serve) -> None:
-    """As `sqlite3 lockstep.db '.backup copy.db'` does it: while the coordinator has it open."""
-
-    def move() -> str:
-        with (
-            closing(sqlite3.connect(tmp_path / "lockstep.db")) as source,
-            closing(sqlite3.connect(tmp_path / "copy.db")) as copy,
-        ):
-            source.backup(copy)
-        return f"sqlite:///{tmp_path / 'copy.db'}"
-
     database_url = f"sqlite:///{tmp_path / 'lockstep.db'}"
-    check_whole_life(*asyncio.run(published_after(serve, database_url, move, alive=True)))
+    check_whole_life(*asyncio.run(published_after(serve, database_url, lambda: backed_up(tmp_path), alive=True)))
+
+
+def test_what_was_published_after_the_backup_is_published_again_after_the_restore(tmp_path: Path, serve: Serve) -> None:
+    """A service of the task kit has heard of a later coordinator, and has published already; it says so."""
+
+    async def go() -> tuple[Json, Json, list[str]]:
+        held = Held()
+        held.let_go.set()
+        async with serve(make_data_service()) as data_url, serve(held.service) as service_url:
+            async with coordinator(f"sqlite:///{tmp_path / 'lockstep.db'}", data_url) as api:
+                release_id = await staged(api, service_url)
+                copy = backed_up(tmp_path)
+                before = await published(api, release_id)
+            async with coordinator(copy, data_url) as api:
+                after = await published(api, release_id)
+                return before, after, await messages_of(api, release_id)
+
+    before, after, messages = asyncio.run(go())
+    assert (before["state"], before["version"]) == ("published", "0.1.0")
+    check_whole_life(after, messages)
 
 
 def test_a_postgres_database_is_dumped_at_work_and_restored(

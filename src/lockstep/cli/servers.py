@@ -137,7 +137,7 @@ def run_migrate(database: Database = None) -> None:
             migrate(url)
     except Unavailable as error:
         raise Refused(str(error)) from None
-    shown = shared.render_as_string(hide_password=True) if shared else url
+    shown = shared.set(drivername="postgresql").render_as_string() if shared else url
     print(f"The database {shown} has the schema of this version.")
 
 
