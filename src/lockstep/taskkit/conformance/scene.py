@@ -1,8 +1,7 @@
 """What a scene is played with: it asks the service as a coordinator does, waits, and judges cases.
 
-Everything that any answer can be judged by is judged here, whatever the scene is about: that it came, and in time, that
-its words are words and its ids the right ones. A scene then adds what it alone knows. It ends early by `Stuck` when the
-service does not go where the scene has to begin; why, is a finding already.
+Every answer is judged by what holds for all of them (`looks`); a scene then adds what it alone knows. It ends early by
+`Stuck` when the service does not go where the scene has to begin; why, is a finding already.
 """
 
 import asyncio
@@ -12,26 +11,24 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
-from lockstep.protocol.errors import BadMessage
 from lockstep.protocol.ids import Prefix, make_id
 from lockstep.protocol.messages import ACCEPTED, Action, Refusal, Request, Silence
 from lockstep.protocol.states import ENDED_EARLY, SETTLED_TASKS, TaskState, reached
-from lockstep.protocol.wire import read_progress, request_to_json
+from lockstep.protocol.wire import request_to_json
 from lockstep.taskkit.conformance.exchange import Exchange, Speaker
 from lockstep.taskkit.conformance.findings import Report
+from lockstep.taskkit.conformance.looks import look
 from lockstep.taskkit.conformance.options import Options
 from lockstep.taskkit.conformance.played import Played, Subject
 
 _T = TaskState
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
-_PLAIN_WORDS: Final = frozenset({*_T} - {_T.WAITING, _T.REJECTED})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 _OF_BREAKING: Final = frozenset({"answered-at-all", "no-server-error", "status-answers", "cancel-answered"})
 _COMES_S: Final = 1.0
 _BUSY_TRIES: Final = 4
 _LONGEST_BUSY_S: Final = 2.0
 _OK: Final = 200
-_SERVER_ERRORS: Final = range(500, 600)
 
 RESTING: Final = frozenset({_T.STAGED}) | SETTLED_TASKS
 """States in which no work is done."""
@@ -96,7 +93,7 @@ class Scene:
             exchange = await self.say(action, subject, **extra)
         if action is Action.GET_STATUS and exchange.elapsed_s > self.options.at_once_s and not exchange.ran_out:
             exchange = await self.say(action, subject, **extra)
-        self._look(action, subject, exchange)
+        look(self.judge, self.options, action, subject, exchange)
         return exchange
 
     async def say(self, action: Action, subject: Subject, **extra: object) -> Exchange:
@@ -214,65 +211,6 @@ class Scene:
         note = f"{reason[:1].upper()}{reason[1:]}. If it needs real studies, name them with --study and --dataservice."
         if note not in self.report.notes:
             self.report.notes.append(note)
-
-    def _look(self, action: Action, subject: Subject, got: Exchange) -> None:
-        """Judge an answer by what holds for every one."""
-        late = f"{action} was not answered within {self.options.answer_limit_s:g} s."
-        if not self.judge("answered-at-all", got, late, fine=not got.ran_out):
-            return
-        self.judge("no-server-error", got, f"{action} ended in an error of the service.", fine=not got.is_broken)
-        if got.status is None:
-            return
-        name = "status-at-once" if action is Action.GET_STATUS else "action-at-once"
-        slow = f"{action} was answered after {got.elapsed_s:.1f} s."
-        self.judge(name, got, slow, fine=got.elapsed_s <= self.options.at_once_s)
-        if got.status == _OK:
-            self._look_at_state(action, subject, got)
-        elif got.status not in _SERVER_ERRORS:
-            says = got.fields or {}
-            why = any(isinstance(says.get(key), str) and says[key] for key in ("message", "detail", "error"))
-            self.judge("refusal-says-why", got, "The refusal has no sentence in JSON.", fine=why)
-
-    def _look_at_state(self, action: Action, subject: Subject, got: Exchange) -> None:
-        fields = got.fields
-        if not self.judge("answer-is-an-object", got, "The answer is no JSON object.", fine=fields is not None):
-            return
-        assert fields is not None  # noqa: S101 - judged above
-        word = fields.get("state")
-        if word is not None:
-            known = self.judge("state-is-a-word", got, f"{word!r} is no state.", fine=got.state is not None)
-            plain = f"It says {word!r} where {got.state} is the word."
-            if known:
-                self.judge("state-in-plain-words", got, plain, fine=word in _PLAIN_WORDS)
-        self._look_at_ids(subject, got)
-        if got.state is not None and got.state is not subject.state:
-            subject.state, subject.progress = got.state, 0
-        if action is Action.GET_STATUS:
-            self._look_at_progress(subject, got)
-
-    def _look_at_ids(self, subject: Subject, got: Exchange) -> None:
-        fields = got.fields or {}
-        named = {"task_id": fields.get("task_id", fields.get("kf_id")), "release_id": fields.get("release_id")}
-        missing = [name for name, value in named.items() if value is None]
-        self.judge("ids-named", got, f"{' and '.join(missing)} cannot be found in the answer.", fine=not missing)
-        right = {"task_id": subject.task_id, "release_id": subject.release_id}
-        mixed = [name for name, value in named.items() if value is not None and value != right[name]]
-        self.judge("ids-not-mixed-up", got, f"{' and '.join(mixed)} is that of something else.", fine=not mixed)
-
-    def _look_at_progress(self, subject: Subject, got: Exchange) -> None:
-        value = (got.fields or {}).get("progress")
-        whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100  # noqa: PLR2004
-        seen = f"progress is {value!r}." if "progress" in (got.fields or {}) else "There is no progress."
-        self.judge("progress-is-a-number", got, seen, fine=whole)
-        try:
-            percent = read_progress(value)
-        except BadMessage:
-            return
-        before = subject.progress
-        full = value is None or got.state not in {_T.STAGED, _T.PUBLISHED} or percent == 100  # noqa: PLR2004
-        seen = f"progress was {before}, and is {percent} in {got.state}."
-        self.judge("progress-rises", got, seen, fine=full and (percent >= before or got.state in ENDED_EARLY))
-        subject.progress = percent
 
 
 def body_of(action: Action, subject: Subject, **extra: object) -> bytes:

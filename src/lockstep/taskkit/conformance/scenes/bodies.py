@@ -9,6 +9,7 @@ from lockstep.protocol.messages import Action
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.conformance.cases import Force
 from lockstep.taskkit.conformance.exchange import Exchange
+from lockstep.taskkit.conformance.looks import look_at_refusal
 from lockstep.taskkit.conformance.played import Subject
 from lockstep.taskkit.conformance.scene import Scene, body_of, says_no
 
@@ -104,9 +105,7 @@ def _judge_refusal(scene: Scene, body: Body, answer: Exchange) -> None:
         sentence = f"{_capital(body)} was refused with {answer.status}."
         is_about_form = answer.status in {413, 415, 422} and body.kind != "application/json"
         scene.judge("bad-body-is-400", answer, sentence, fine=answer.status == _BAD_REQUEST or is_about_form)
-    says = answer.fields or {}
-    why = any(isinstance(says.get(key), str) and says[key] for key in ("message", "detail", "error"))
-    scene.judge("refusal-says-why", answer, "The refusal has no sentence in JSON.", fine=why)
+    look_at_refusal(scene.judge, answer)
 
 
 async def _is_unknown(scene: Scene, subject: Subject, body: Body) -> None:
