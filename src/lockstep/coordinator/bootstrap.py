@@ -85,6 +85,8 @@ class Running:
 
     url: str
     desk: Desk
+    warm_up: Callable[[], None]
+    """Does ahead of time what the first request for a page would wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
         gc.freeze()
         gc.set_threshold(10_000)
         ready(coordinator)
+        await asyncio.to_thread(coordinator.warm_up)
         await stop.wait()
         _end_in_time()
 
@@ -212,7 +215,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         app = make_app(desk, cors_origins=settings.cors_origins, write_rate=settings.write_rate)
         _warn(settings)
         async with _at_work(*_speaking(ground.feed)), _at_work(*jobs), serving(app, desk.closing, listener):
-            yield Running(url_of(settings.host, listener), desk)
+            yield Running(url_of(settings.host, listener), desk, app.state.pages.warm_up)
 
 
 @asynccontextmanager
