@@ -7,9 +7,11 @@ UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^  "uv==\(.*\)",$$/\1/p' pyproject.toml)
 PIP_AUDIT_VERSION := 2.10.1
 SEEDS ?= 10000
+MINUTES ?= 10
+RELEASES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit bench simulate format screenshots schema
+.PHONY: help setup demo test test-faults soak lint audit bench bench-stack simulate format screenshots schema manual
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,11 +52,24 @@ format: setup ## put the code into its form
 simulate: setup ## run SEEDS seeds of the simulation (10000)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+test-faults: setup ## hurt the whole stack, as real processes, at many random moments (FAULT_ROUNDS=30)
+	@FAULT_ROUNDS=$(or $(FAULT_ROUNDS),30) $(BIN)/pytest tests/faults -s
+
+soak: setup ## random faults for MINUTES (10) over RELEASES (100); SEED repeats a run
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --releases $(RELEASES) $(if $(SEED),--seed $(SEED))
+
 bench: setup ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m bench --write docs/benchmarks.md
+	@$(BIN)/python -m bench.stack --write docs/benchmarks.md
+
+bench-stack: setup ## measure the stack of several processes, and write its section of docs/benchmarks.md
+	@$(BIN)/python -m bench.stack --write docs/benchmarks.md
 
 schema: setup ## write docs/schema.graphql anew
 	@$(BIN)/python -m lockstep.coordinator.web.graphql.sdl > docs/schema.graphql
+
+manual: setup ## write the commands in docs/cli.md anew
+	@$(BIN)/python -m lockstep.cli.manual docs/cli.md
 
 screenshots: setup ## take pictures of the dashboard for the docs (needs a Chromium: apt-get install chromium)
 	@$(BIN)/python -m tests.dashboard.screenshots docs/images

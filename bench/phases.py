@@ -35,7 +35,7 @@ def measure(number: int, dataservice_url: str) -> Phases:
         client = runner.run(HttpTaskServices().__aenter__())
         rounds = []
         for _ in range(ROUNDS):
-            bound = runner.run(_lower_bound(client, urls))
+            bound = runner.run(lower_bound(client, urls))
             rounds.append((*release_times(served), *bound))
         runner.run(client.__aexit__(None, None, None))
     stage, publish, stage_bound, publish_bound = (min(column) for column in zip(*rounds, strict=True))
@@ -99,7 +99,7 @@ def _wait(served: Served, query: str, wanted: int) -> None:
         connection.close()
 
 
-async def _lower_bound(client: HttpTaskServices, urls: list[str]) -> tuple[float, float]:
+async def lower_bound(client: HttpTaskServices, urls: list[str]) -> tuple[float, float]:
     """Return the seconds that the requests of staging, and those of publishing, take by themselves."""
     initialize = await _fan_out(client, urls, Action.INITIALIZE)
     start = await _fan_out(client, urls, Action.START)

@@ -17,9 +17,9 @@ PATIENCE_S = 60.0
 
 
 @contextmanager
-def instant_services(number: int) -> Iterator[list[str]]:
-    """So many instant services in a process of their own; gives their addresses."""
-    command = [sys.executable, "-m", "bench.services", str(number)]
+def instant_services(number: int, manner: str = "instant") -> Iterator[list[str]]:
+    """So many services in a process of their own, `instant` or `slow`; gives their addresses."""
+    command = [sys.executable, "-m", "bench.services", str(number), manner]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

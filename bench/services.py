@@ -14,6 +14,10 @@ ANSWERS = {
     b'"publish"': b'{"state": "published", "progress": 100}',
     b'"cancel"': b'{"state": "canceled"}',
 }
+SLOW = sys.argv[2:] == ["slow"]
+SLOW_S = 1.0
+"""How long a slow service thinks about an action, so that whoever waits for its answer can be killed meanwhile."""
+
 STATUS = b'{"name": "instant service", "version": "1"}'
 
 
@@ -39,7 +43,10 @@ class Instant(asyncio.Protocol):
     def _answer(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         assert isinstance(self.transport, asyncio.WriteTransport)
-        self.transport.write(head + body)
+        if SLOW and body != STATUS:
+            asyncio.get_running_loop().call_later(SLOW_S, self.transport.write, head + body)
+        else:
+            self.transport.write(head + body)
 
 
 def _content_length(head: bytes) -> int:
