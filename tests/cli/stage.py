@@ -31,6 +31,7 @@ from tests.conftest import Serve
 
 DEADLINE_S = 30.0
 _Decoder = codecs.getincrementaldecoder("utf-8")
+NOBODYS_CONFIG = "/nonexistent"
 STUDY, OTHER_STUDY = "SD_BHJXBDQK", "SD_8Y99QZJJ"
 
 
@@ -52,10 +53,10 @@ class Ended:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without our settings, and without a size for terminals that have their own."""
+    """Return this process's environment without our settings, profiles and tokens, and without a terminal's size."""
     dropped = ("LOCKSTEP_", "COLUMNS", "LINES")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    return {**kept, **variables}
+    return {**kept, "XDG_CONFIG_HOME": NOBODYS_CONFIG, **variables}
 
 
 class Running:

@@ -18,14 +18,14 @@ def test_services_are_added_listed_and_removed(tmp_path: Path, serve: Serve) -> 
         async with stage(tmp_path, serve) as on:
             added = await on.json("service", "add", on.held_url, "--name", "etl", "--description", "Loads.")
             assert {**added, "name": "etl", "description": "Loads.", "url": on.held_url} == added
-            listed = await on.run("service", "list")
+            listed = await on.run("service", "list", "--lines")
             row = [added["kf_id"], "etl", on.held_url, "ok", "yes", added["created_at"]]
             assert (0, [row], "") == (listed.code, listed.lines, listed.err)
-            removed = await on.run("service", "remove", added["kf_id"])
+            removed = await on.run("service", "remove", added["kf_id"], "--lines")
             assert (0, f"Removed task service {added['kf_id']}.\n") == (removed.code, removed.out)
             empty = await on.json("service", "list")
             assert empty == {"count": 0, "next": None, "previous": None, "results": []}
-            again = await on.run("service", "remove", added["kf_id"])
+            again = await on.run("service", "remove", added["kf_id"], "--lines")
             sentence = f"There is no task service {added['kf_id']} at {on.url}.\n"
             assert (1, "", sentence) == (again.code, again.out, again.err)
 
@@ -50,7 +50,7 @@ def test_long_lists_are_cut_and_all_of_them_is_all(tmp_path: Path, serve: Serve)
     async def go() -> None:
         app = make_data_service(rows={"studies": studies})
         async with serve(app) as data_url, coordinator(tmp_path, data_url) as url:
-            synced = await lockstep("study", "sync", "--server", url)
+            synced = await lockstep("study", "sync", "--lines", "--server", url)
             assert (synced.code, synced.out) == (0, "230 new, 0 deleted, 0 restored.\n")
             everything = (await lockstep("study", "list", "--all", "--json", "--server", url)).document
             assert {study["kf_id"] for study in studies} == {row["kf_id"] for row in everything["results"]}
@@ -58,7 +58,7 @@ def test_long_lists_are_cut_and_all_of_them_is_all(tmp_path: Path, serve: Serve)
             some = (await lockstep("study", "list", "--limit", "150", "--json", "--server", url)).document
             assert everything["results"][:150] == some["results"]
             assert f"{url}/studies?limit=50&offset=150" == some["next"]
-            few = await lockstep("--server", url, "study", "list", "--limit", "2")
+            few = await lockstep("--server", url, "study", "list", "--limit", "2", "--lines")
             first = everything["results"][0]
             assert [first["kf_id"], first["name"], "-", "-", "yes"] == few.lines[0]
             assert (len(few.lines), few.err) == (2, "2 of 230 shown; --all shows all, --limit 4 more.\n")
@@ -84,7 +84,7 @@ def test_a_release_goes_all_the_way(tmp_path: Path, serve: Serve) -> None:
             release = await on.json("release", "show", release_id)
             expected = {"tags": ["one", "two"], "description": "All of *it*.", "state": "staged", "is_major": False}
             assert {**release, **expected} == release
-            shown = await on.run("release", "show", release_id)
+            shown = await on.run("release", "show", release_id, "--lines")
             assert ["state", "staged: ready for review; publish or cancel it"] in shown.lines
             assert [release["tasks"][0]["kf_id"], "held service", "staged", "100 %", "-"] == shown.lines[-1]
             assert (await on.json("release", "list", "--state", "published"))["results"] == []
@@ -98,14 +98,14 @@ def test_a_release_goes_all_the_way(tmp_path: Path, serve: Serve) -> None:
 
             events = await on.json("event", "list", "--release", release_id, "--all")
             assert messages[-1] == events["results"][0]["message"]
-            logged = await on.run("event", "list", "--limit", "1")
+            logged = await on.run("event", "list", "--limit", "1", "--lines")
             newest = events["results"][0]
             assert [[newest["created_at"], "info", release_id, newest["message"]]] == logged.lines
 
             again = await on.run("release", "publish", release_id)
             sentence = "The release in state published may not be published.\n"
             assert (1, "", sentence) == (again.code, again.out, again.err)
-            late = await on.run("release", "cancel", release_id)
+            late = await on.run("release", "cancel", release_id, "--lines")
             assert (1, f"Release {release_id} had ended already: it is published.\n") == (late.code, late.err)
             over = await on.run("release", "watch", release_id, "--until", "settled")
             assert (0, messages[-1]) == (over.code, over.lines[-2][2])
@@ -150,7 +150,7 @@ def test_a_canceled_release_is_exit_code_1_for_those_who_watch(tmp_path: Path, s
         async with stage(tmp_path, serve) as on:
             release_id = await on.released()
             watching, canceled = await asyncio.gather(
-                on.run("release", "watch", release_id), on.run("release", "cancel", release_id)
+                on.run("release", "watch", release_id), on.run("release", "cancel", release_id, "--lines")
             )
             assert (0, "", release_id) == (canceled.code, canceled.err, canceled.lines[0][0])
             assert (1, f"Release {release_id} is canceled: stopped on every service.\n") == (
@@ -232,7 +232,7 @@ def test_text_from_elsewhere_cannot_command_the_terminal(tmp_path: Path, serve: 
         async with stage(tmp_path, serve) as on:
             await on.ready()
             await on.json("release", "start", "--name", "Red \x1b[31m[red]alarm\x07", "--study", STUDY)
-            listed = await on.run("release", "list")
+            listed = await on.run("release", "list", "--lines")
             assert listed.lines[0][-1].rstrip() == "Red  [31m[red]alarm"
             async with at_terminal("release", "list", "--server", on.url) as shown:
                 assert await shown.ended() == 0

@@ -3,34 +3,43 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 import typer
 
 from lockstep.cli.app import app
+from lockstep.cli.manual import commands, with_manual
 
-
-def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from _commands(inner, (*path, name))
-    if not hasattr(command, "commands") or command.invoke_without_command:
-        yield " ".join(path), command
-
-
-GROUPS_OF_CLIENT_COMMANDS = {"service", "study", "release", "event"}
-COMMANDS = dict(_commands(typer.main.get_command(app)))
+GROUPS_OF_CLIENT_COMMANDS = {"service", "study", "release", "task", "note", "event", "webhook", "status"}
+COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def test_every_command_is_there() -> None:
     expected = {
         *("serve", "worker", "demo", "reference", "dataservice", "reports", "reports create-tables", "snapshot"),
         *("migrate", "stack", "check", "doctor", "new task-service"),
-        *("service add", "service list", "service remove", "study sync", "study list", "event list"),
-        *(f"release {verb}" for verb in ("start", "list", "show", "watch", "publish", "cancel")),
+        *("login", "logout", "status", *(f"profile {verb}" for verb in ("list", "set", "use", "remove"))),
+        *(
+            f"service {verb}"
+            for verb in ("add", "list", "show", "edit", "enable", "disable", "check", "remove", "apply")
+        ),
+        *(f"study {verb}" for verb in ("sync", "list", "show")),
+        *(f"release {verb}" for verb in ("start", "list", "show", "edit", "watch", "publish", "cancel")),
+        *(f"release {verb}" for verb in ("current", "at", "diff")),
+        *(f"task {verb}" for verb in ("list", "show", "check", "report")),
+        *(f"note {verb}" for verb in ("list", "add", "show", "edit", "remove")),
+        *("event list", "event add"),
+        *(f"webhook {verb}" for verb in ("add", "list", "show", "edit", "remove", "rotate", "deliveries", "redeliver")),
     }
     assert expected == set(COMMANDS)
+
+
+def test_every_command_is_in_the_manual_as_it_is() -> None:
+    """`make manual` brings the page up to date."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    assert with_manual(page) == page
+    assert [name for name in COMMANDS if f"### `lockstep {name}" not in page] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -84,7 +84,7 @@ def test_a_release_goes_all_the_way(serve: Serve, tmp_path: Path) -> None:
                 variables: dict[str, Any] = {"LOCKSTEP_SERVER": c.url, "LOCKSTEP_TOKEN": admin}
                 refused = await lockstep("service", "add", url, "--name", "untokened", LOCKSTEP_SERVER=c.url)
                 assert refused.code == 1
-                assert "Show who you are by a token in LOCKSTEP_TOKEN." in refused.err
+                assert "Sign in with `lockstep login`, or show a token in LOCKSTEP_TOKEN." in refused.err
                 for command in (
                     ("service", "add", url, "--name", "untokened"),
                     ("study", "sync"),

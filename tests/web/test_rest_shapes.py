@@ -15,7 +15,8 @@ RELEASE = [
     "is_major",
 ]
 SERVICE = [
-    *["kf_id", "name", "description", "last_ok_status", "author", "health_status", "url", "created_at", "enabled"]
+    *["kf_id", "name", "description", "last_ok_status", "author", "health_status", "url", "created_at", "enabled"],
+    "client_id",
 ]
 EVENT = ["kf_id", "event_type", "message", "release", "task_service", "task", "created_at"]
 STUDY = ["kf_id", "name", "version", "visible", "last_pub_version", "last_pub_date", "deleted", "created_at"]

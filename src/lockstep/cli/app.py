@@ -5,8 +5,25 @@ from typing import Annotated
 
 import typer
 
-from lockstep.cli import check, doctor, events, new, releases, reports, servers, services, stack, studies, task_services
-from lockstep.cli.options import DEFAULT_SERVER, SERVER_VARIABLE, example
+from lockstep.cli import (
+    account,
+    check,
+    doctor,
+    events,
+    new,
+    notes,
+    released,
+    reports,
+    servers,
+    services,
+    stack,
+    studies,
+    task_services,
+    tasks,
+    webhooks,
+)
+from lockstep.cli.options import example
+from lockstep.cli.profiles import DEFAULT_SERVER, PROFILE_VARIABLE, SERVER_VARIABLE
 
 app = typer.Typer(
     name="lockstep",
@@ -20,7 +37,9 @@ app = typer.Typer(
         "lockstep release start --help       start a release on it",
     ),
 )
-for group in (servers, stack, task_services, reports, check, new, doctor, services, studies, releases, events):
+_SERVERS = (servers, stack, task_services, reports, check, new, doctor)
+_CLIENTS = (account, services, studies, released, tasks, notes, events, webhooks)
+for group in (*_SERVERS, *_CLIENTS):
     app.add_typer(group.app)
 
 
@@ -40,7 +59,14 @@ def lockstep(
         typer.Option(
             "--server",
             metavar="URL",
-            help=f"The coordinator that client commands speak to; LOCKSTEP_SERVER or {DEFAULT_SERVER} without it.",
+            help="The coordinator that client commands speak to; LOCKSTEP_SERVER, that of the profile, or "
+            f"{DEFAULT_SERVER} without it.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", metavar="NAME", help="The profile that counts; LOCKSTEP_PROFILE or that of `use` without it."
         ),
     ] = None,
     version: Annotated[
@@ -52,5 +78,8 @@ def lockstep(
     Exit codes: 0 fine, 1 refused or failed, 2 wrong use, 3 no coordinator reachable, 124 timed out.
     """
     del version
+    if profile is not None:
+        os.environ[PROFILE_VARIABLE] = profile
+        os.environ.pop(SERVER_VARIABLE, None)
     if server is not None:
         os.environ[SERVER_VARIABLE] = server

@@ -17,6 +17,7 @@ import httpx
 
 from lockstep import __version__
 from lockstep.cli.endings import Ending, Refused, Unreachable, WrongUse
+from lockstep.cli.tokens import TOKEN_VARIABLE
 
 ANSWER_TIMEOUT_S: Final = 60.0
 """How long an answer may take: a sync of the studies waits for the data service, and a registration for the service."""
@@ -37,9 +38,6 @@ COORDINATOR: Final = "coordinator"
 _HINTS: Final = {
     COORDINATOR: " Start one with `lockstep serve`, or name another with --server or LOCKSTEP_SERVER.",
 }
-TOKEN_VARIABLE: Final = "LOCKSTEP_TOKEN"  # noqa: S105 - where it is, not what it is
-"""The environment variable with the token; not an option, since others can see the options of a program that runs."""
-
 _WHY: Final = re.compile(r'error_description="([^"]*)"')
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _NO_CONTENT: Final = 204
@@ -67,6 +65,10 @@ class Api:
         self, url: str, *, kind: str = COORDINATOR, timeout_s: float = ANSWER_TIMEOUT_S, token: str = ""
     ) -> None:
         self.url = _checked(url, kind)
+        self.tag = ""
+        """The tag of the last answer, by which a change is made to just what was seen; empty when it had none."""
+        self.refusal = ""
+        """Why the last answer did not take the token; empty when it did, or there was none."""
         self._kind = kind
         self._token = _checked_token(token)
         self._web = httpx.AsyncClient(
@@ -98,23 +100,55 @@ class Api:
         """
         return await self._ask("GET", path, what, mark, params=parameters)
 
+    async def text(self, path: str, kind: str, *, what: str = "", **parameters: str) -> str:
+        """Return what is at a path as a text of some media type, in place of JSON.
+
+        Raises:
+            Ending: it could not be had.
+        """
+        answer = await self._answer("GET", path, params=parameters, headers={"Accept": kind})
+        if not answer.is_success:
+            raise Refused(self._refusal(answer, what))
+        if not answer.headers.get("content-type", "").startswith(kind):
+            raise self._stranger(answer)
+        return answer.text
+
     async def post(
-        self, path: str, body: Mapping[str, Any] | None = None, *, what: str = "", mark: str = ENTITY
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        what: str = "",
+        mark: str = ENTITY,
+        key: str = "",
     ) -> Json:
-        """Post a body, and return the answer; the arguments are those of `get`.
+        """Post a body, and return the answer; what is not said here is as in `get`.
+
+        Args:
+            path: where to.
+            body: what is sent.
+            what: names what is at the path.
+            mark: a field that the answer must have.
+            key: with the same one, the coordinator does the same thing once only.
 
         Raises:
             Ending: it was refused, or no answer came.
         """
-        return await self._ask("POST", path, what, mark, json=body)
+        return await self._ask("POST", path, what, mark, json=body, headers={"Idempotency-Key": key} if key else {})
 
-    async def patch(self, path: str, body: Mapping[str, Any], *, what: str = "") -> Json:
+    async def patch(self, path: str, body: Mapping[str, Any], *, what: str = "", seen: str = "") -> Json:
         """Change some fields of what is at a path, and return it.
 
+        Args:
+            path: where it is.
+            body: the fields.
+            what: names what is there.
+            seen: the tag of what was seen; if it has changed since, it is left alone.
+
         Raises:
             Ending: it was refused, or no answer came.
         """
-        return await self._ask("PATCH", path, what, ENTITY, json=body)
+        return await self._ask("PATCH", path, what, ENTITY, json=body, headers={"If-Match": seen} if seen else {})
 
     async def delete(self, path: str, *, what: str = "") -> Json:
         """Delete what is at a path, and return the answer; empty when there is none.
@@ -138,12 +172,12 @@ class Api:
         size = MOST_ROWS if most is None else min(most, MOST_ROWS)
         wanted = {name: value for name, value in filters.items() if value}
         page = await self.get(path, mark=LIST, limit=str(size), **wanted)
-        rows, link = {row["kf_id"]: row for row in page["results"]}, page["next"]
+        rows, link = {_key(row): row for row in page["results"]}, page["next"]
         while link and page["results"] and (most is None or len(rows) < most):
             size = MOST_ROWS if most is None else min(most - len(rows), MOST_ROWS)
             asked = {**dict(parse_qsl(urlsplit(link).query)), "limit": str(size)}
             page = await self.get(path, mark=LIST, **asked)
-            rows.update({row["kf_id"]: row for row in page["results"]})
+            rows.update({_key(row): row for row in page["results"]})
             link = page["next"]
         listed = list(rows.values())[:most]
         return {**page, "next": link if len(listed) < page["count"] else None, "previous": None, "results": listed}
@@ -174,10 +208,7 @@ class Api:
             raise self._no_answer(error) from error
 
     async def _ask(self, method: str, path: str, what: str, mark: str, **options: Any) -> Json:  # noqa: ANN401 - httpx's own
-        try:
-            answer = await self._web.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise self._no_answer(error) from error
+        answer = await self._answer(method, path, **options)
         if answer.status_code == _NO_CONTENT:
             return {}
         body = self._object(answer)
@@ -185,7 +216,14 @@ class Api:
             raise Refused(self._refusal(answer, what))
         if mark not in body:
             raise self._stranger(answer)
+        self.tag, self.refusal = answer.headers.get("etag", ""), _why_no_token(answer)
         return body
+
+    async def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        try:
+            return await self._web.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise self._no_answer(error) from error
 
     def _object(self, answer: httpx.Response) -> Json:
         try:
@@ -211,9 +249,9 @@ class Api:
         if answer.status_code != _FORBIDDEN or self._kind != COORDINATOR:
             return said
         if not self._token:
-            return f"{said.rstrip('.')}. Show who you are by a token in {TOKEN_VARIABLE}."
-        reason = _WHY.search(answer.headers.get("www-authenticate", ""))
-        return f"{said.rstrip('.')}. The token in {TOKEN_VARIABLE} is not taken: {reason[1]}" if reason else said
+            return f"{said.rstrip('.')}. Sign in with `lockstep login`, or show a token in {TOKEN_VARIABLE}."
+        reason = _why_no_token(answer)
+        return f"{said.rstrip('.')}. Your token is not taken: {reason}" if reason else said
 
     def _no_answer(self, error: httpx.HTTPError) -> Ending:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -232,6 +270,16 @@ def sentence(body: Json) -> str:
         if isinstance(body.get(name), str):
             return str(body[name])
     return " ".join(f"{name}: {_joined(texts)}" for name, texts in body.items())
+
+
+def _why_no_token(answer: httpx.Response) -> str:
+    reason = _WHY.search(answer.headers.get("www-authenticate", ""))
+    return reason[1] if reason else ""
+
+
+def _key(row: Json) -> str:
+    """Return what a row is known by; a delivery has no id of its own, and is known by its event's."""
+    return str(row.get("kf_id") or row["event"])
 
 
 def _joined(texts: object) -> str:

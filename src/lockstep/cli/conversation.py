@@ -18,12 +18,12 @@ def talk(server: str, work: Callable[["Api"], Awaitable[T]]) -> T:
         Ending: it could not be done.
     """
     import asyncio
-    import os
 
-    from lockstep.cli.client import TOKEN_VARIABLE, Api
+    from lockstep.cli.client import Api
+    from lockstep.cli.tokens import token_for
 
     async def conversation() -> T:
-        async with Api(server, token=os.environ.get(TOKEN_VARIABLE, "")) as coordinator:
+        async with Api(server, token=await token_for(server)) as coordinator:
             return await work(coordinator)
 
     try:

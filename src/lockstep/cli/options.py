@@ -2,14 +2,20 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from lockstep.cli.completion import ids_of
+from lockstep.cli.profiles import DEFAULT_SERVER, SERVER_VARIABLE, server_address
+from lockstep.cli.tables import wants_json
 from lockstep.protocol.ids import Prefix, is_id
 
-DEFAULT_SERVER: Final = "http://127.0.0.1:5000"
-SERVER_VARIABLE: Final = "LOCKSTEP_SERVER"
+FROM_PROFILE: Final = ""
+"""The address of the coordinator when no option and no variable says it."""
+
+AS_FITS: Final[Any] = None
+"""The form of what is printed when nobody asked for one: what suits whoever reads it."""
 
 
 class Until(StrEnum):
@@ -36,9 +42,35 @@ def _id(prefix: Prefix, kind: str) -> Callable[[str], str]:
 
 
 Server = Annotated[
-    str, typer.Option("--server", metavar="URL", envvar=SERVER_VARIABLE, help="The address of the coordinator.")
+    str,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        envvar=SERVER_VARIABLE,
+        callback=server_address,
+        show_default=False,
+        help=f"The address of the coordinator; that of the profile, or {DEFAULT_SERVER}, without it.",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own JSON, one document.")]
+_FORMS: Final = "--json/--lines"
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        _FORMS,
+        callback=wants_json,
+        show_default=False,
+        help="Print the API's own JSON, one document, or lines with tabs between the columns. Without either: a table "
+        "at a terminal, JSON elsewhere.",
+    ),
+]
+AsJsonOrLog = Annotated[
+    bool | None,
+    typer.Option(
+        _FORMS,
+        show_default=False,
+        help="As with other commands, but what is watched is told in lines unless --json asks for the document alone.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show so many at the most, newest first.")]
 Everything = Annotated[bool, typer.Option("--all", help="Show all, however many.")]
 Timeout = Annotated[
@@ -51,9 +83,43 @@ Timeout = Annotated[
     ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Stay, and show what happens.")]
-ReleaseId = Annotated[str, typer.Argument(metavar="RE_…", parser=_id(Prefix.RELEASE, "release"))]
-ReleaseFilter = Annotated[
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
+
+
+def _argument(prefix: Prefix, kind: str, collection: str) -> Any:  # noqa: ANN401 - Typer's own
+    return typer.Argument(metavar=f"{prefix}_…", parser=_id(prefix, kind), autocompletion=ids_of(collection))
+
+
+def _filter(prefix: Prefix, kind: str, collection: str, meaning: str = "Only of this") -> Any:  # noqa: ANN401 - Typer's own
+    return typer.Option(
+        f"--{kind.rpartition(' ')[2]}",
+        metavar=f"{prefix}_…",
+        parser=_id(prefix, kind),
+        autocompletion=ids_of(collection),
+        help=f"{meaning} {kind}.",
+    )
+
+
+ReleaseId = Annotated[str, _argument(Prefix.RELEASE, "release", "releases")]
+ServiceId = Annotated[str, _argument(Prefix.TASK_SERVICE, "task service", "task-services")]
+TaskId = Annotated[str, _argument(Prefix.TASK, "task", "tasks")]
+NoteId = Annotated[str, _argument(Prefix.RELEASE_NOTE, "release note", "release-notes")]
+WebhookId = Annotated[str, _argument(Prefix.WEBHOOK, "webhook", "webhooks")]
+StudyId = Annotated[str, typer.Argument(metavar="SD_…", autocompletion=ids_of("studies"))]
+ReleaseFilter = Annotated[str | None, _filter(Prefix.RELEASE, "release", "releases")]
+ServiceFilter = Annotated[str | None, _filter(Prefix.TASK_SERVICE, "task service", "task-services")]
+TaskFilter = Annotated[str | None, _filter(Prefix.TASK, "task", "tasks")]
+StudyFilter = Annotated[
     str | None,
-    typer.Option("--release", metavar="RE_…", parser=_id(Prefix.RELEASE, "release"), help="Only of this release."),
+    typer.Option("--study", metavar="SD_…", autocompletion=ids_of("studies"), help="Only of this study."),
 ]
-ServiceId = Annotated[str, typer.Argument(metavar="TS_…", parser=_id(Prefix.TASK_SERVICE, "task service"))]
+AboutRelease = Annotated[str | None, _filter(Prefix.RELEASE, "release", "releases", "It is about this")]
+AboutService = Annotated[str | None, _filter(Prefix.TASK_SERVICE, "task service", "task-services", "It is about this")]
+AboutTask = Annotated[str | None, _filter(Prefix.TASK, "task", "tasks", "It is about this")]
+Before = Annotated[
+    str | None, typer.Option("--before", metavar="TIME", help="Only from before this time, such as 2026-01-31.")
+]
+After = Annotated[str | None, typer.Option("--after", metavar="TIME", help="Only from after this time.")]
+Search = Annotated[
+    str | None, typer.Option("--search", metavar="TEXT", help="Only what contains this text, in any case of letters.")
+]

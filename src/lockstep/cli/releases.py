@@ -1,25 +1,32 @@
 """`lockstep release`: start, watch, publish and cancel releases, and look at them."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from lockstep.cli.conversation import talk
-from lockstep.cli.endings import Refused
+from lockstep.cli.endings import Refused, WrongUse
+from lockstep.cli.lists import View, show_list
 from lockstep.cli.options import (
-    DEFAULT_SERVER,
+    AS_FITS,
+    FROM_PROFILE,
     AsJson,
+    AsJsonOrLog,
     Everything,
     Limit,
     ReleaseId,
+    Search,
     Server,
+    StudyFilter,
     Timeout,
     Until,
     Watch,
+    Yes,
     example,
 )
-from lockstep.cli.tables import is_terminal, print_facts, print_json, print_rest, print_table, when
+from lockstep.cli.tables import is_terminal, print_facts, print_json, print_table, wants_json, when
 from lockstep.protocol.states import ReleaseState
 
 if TYPE_CHECKING:
@@ -31,7 +38,18 @@ app = typer.Typer(
     name="release", help="Start releases, watch them, publish what was staged, or cancel.", no_args_is_help=True
 )
 
-_HEADINGS: Final = ("ID", "VERSION", "STATE", "STUDIES", "CREATED", "NAME")
+RELEASES: Final = View(
+    ("ID", "VERSION", "STATE", "STUDIES", "CREATED", "NAME"),
+    lambda release: (
+        release["kf_id"],
+        release["version"],
+        release["state"],
+        len(release["studies"]),
+        when(release["created_at"]),
+        release["name"],
+    ),
+    right=("STUDIES",),
+)
 _TASK_HEADINGS: Final = ("ID", "SERVICE", "STATE", "PROGRESS", "PROBLEM")
 
 
@@ -39,64 +57,130 @@ _TASK_HEADINGS: Final = ("ID", "SERVICE", "STATE", "PROGRESS", "PROBLEM")
     "start",
     epilog=example(
         "lockstep release start --name 'Spring release' --study SD_8Y99QZJJ --study SD_BHJXBDQK",
-        "lockstep release start --name Pilot --study SD_8Y99QZJJ --major --tag pilot --watch",
+        "lockstep release start --from-file release.yaml --watch",
     ),
 )
 def start_release(
-    name: Annotated[str, typer.Option("--name", help="What people call it.")],
-    studies: Annotated[list[str], typer.Option("--study", metavar="SD_…", help="A study in it; once for each.")],
-    description: Annotated[str, typer.Option("--description", help="What it is about, in Markdown.")] = "",
+    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    studies: Annotated[
+        list[str] | None, typer.Option("--study", metavar="SD_…", help="A study in it; once for each.")
+    ] = None,
+    description: Annotated[str | None, typer.Option("--description", help="What it is about, in Markdown.")] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", help="A tag; once for each.")] = None,
     *,
-    major: Annotated[bool, typer.Option("--major", help="It changes the shape of the data: a major version.")] = False,
+    major: Annotated[
+        bool | None, typer.Option("--major", help="It changes the shape of the data: a major version.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-file",
+            "-f",
+            metavar="PATH",
+            help="The release as YAML or TOML, with its notes; - for what comes in. Other options come before it.",
+        ),
+    ] = None,
+    key: Annotated[
+        str, typer.Option("--key", metavar="WORD", help="Start it once only: the same word gives the same release.")
+    ] = "",
     watch: Watch = False,
     timeout: Timeout = None,
-    server: Server = DEFAULT_SERVER,
-    as_json: AsJson = False,
+    server: Server = FROM_PROFILE,
+    as_json: AsJsonOrLog = None,
 ) -> None:
     """Start a release of some studies on every enabled task service.
 
     The services stage it, and then it waits for review: nothing becomes public before somebody publishes it. With
     --watch the command stays until then.
     """
-    body = {"name": name, "studies": studies, "description": description, "tags": tags or [], "is_major": major}
+    from lockstep.cli.release_file import begin, read_release
+
+    wanted = read_release(file, name=name, studies=studies, description=description, tags=tags, major=major)
+    whole = _is_whole(as_json, watch=watch)
 
     async def start(coordinator: "Api") -> Json:
-        release = await coordinator.post("releases", body)
+        release = await begin(coordinator, wanted, key)
         if watch:
-            return await _watched(coordinator, release["kf_id"], Until.REVIEW, timeout, as_json=as_json)
+            return await _watched(coordinator, release["kf_id"], Until.REVIEW, timeout, as_json=whole)
         return release
 
-    _print_outcome(talk(server, start), as_json=as_json)
+    _print_outcome(talk(server, start), as_json=whole)
 
 
-@app.command("list", epilog=example("lockstep release list", "lockstep release list --state staged --json"))
+@app.command(
+    "list", epilog=example("lockstep release list", "lockstep release list --state staged --study SD_8Y99QZJJ --json")
+)
 def list_releases(
     *,
     state: Annotated[ReleaseState | None, typer.Option("--state", help="Only releases in this state.")] = None,
+    study: StudyFilter = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only releases with this tag.")] = None,
+    author: Annotated[str | None, typer.Option("--author", help="Only releases of this author.")] = None,
+    search: Search = None,
     limit: Limit = 20,
     everything: Everything = False,
-    server: Server = DEFAULT_SERVER,
-    as_json: AsJson = False,
+    server: Server = FROM_PROFILE,
+    as_json: AsJson = AS_FITS,
 ) -> None:
     """List releases, the newest first."""
-    most = None if everything else limit
-    page = talk(server, lambda coordinator: coordinator.rows("releases", most=most, state=state or ""))
-    if as_json:
-        print_json(page)
-        return
-    _print_releases(page["results"])
-    print_rest(page)
+    show_list(
+        server,
+        "releases",
+        RELEASES,
+        limit=limit,
+        everything=everything,
+        as_json=as_json,
+        state=state,
+        study=study,
+        tags=tag,
+        author=author,
+        search=search,
+    )
 
 
 @app.command("show", epilog=example("lockstep release show RE_8Y99QZJJ"))
-def show_release(release_id: ReleaseId, *, server: Server = DEFAULT_SERVER, as_json: AsJson = False) -> None:
+def show_release(release_id: ReleaseId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
     """Show a release: what it is, how far it is, and how each service stands."""
     release = talk(server, lambda coordinator: _read(coordinator, release_id))
     if as_json:
         print_json(release)
     else:
         _print_release(release)
+
+
+@app.command(
+    "edit",
+    epilog=example("lockstep release edit RE_8Y99QZJJ --name 'Spring release 2026' --tag quarterly"),
+)
+def edit_release(
+    release_id: ReleaseId,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="What it is about, in Markdown.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag, once for each; they replace those that it has.")
+    ] = None,
+    untag: Annotated[bool, typer.Option("--no-tags", help="Take its tags away.")] = False,
+    major: Annotated[
+        bool | None,
+        typer.Option("--major/--minor", show_default=False, help="Whether it changes the shape of the data."),
+    ] = None,
+    server: Server = FROM_PROFILE,
+    as_json: AsJson = AS_FITS,
+) -> None:
+    """Change what a release is called and what is said of it; whether it is major, until it is being published.
+
+    Its studies stay as they are, since the services were told them at the start.
+    """
+    if untag and tags:
+        raise WrongUse("--tag and --no-tags exclude each other; give one of them.")
+    given = {"name": name, "description": description, "tags": [] if untag else tags or None, "is_major": major}
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        raise WrongUse("Say what is to be changed: --name, --description, --tag, --no-tags, --major or --minor.")
+    what = f"release {release_id}"
+    release = talk(server, lambda coordinator: coordinator.patch(f"releases/{release_id}", changes, what=what))
+    RELEASES.show_one(release, as_json=as_json)
 
 
 @app.command(
@@ -113,19 +197,20 @@ def watch_release(
         typer.Option("--until", help="What to wait for: its review, that it is staged or past it, or its end."),
     ] = Until.REVIEW,
     timeout: Timeout = None,
-    server: Server = DEFAULT_SERVER,
-    as_json: AsJson = False,
+    server: Server = FROM_PROFILE,
+    as_json: AsJsonOrLog = None,
 ) -> None:
     """Show what happens to a release as it happens, until it needs a person or has ended.
 
     A connection that breaks is taken up again where it broke. Exit codes: 0 staged or published, 1 failed or canceled,
     3 no coordinator, 124 timed out.
     """
+    whole = _is_whole(as_json, watch=True)
 
     async def watched(coordinator: "Api") -> Json:
-        return await _watched(coordinator, release_id, until, timeout, as_json=as_json)
+        return await _watched(coordinator, release_id, until, timeout, as_json=whole)
 
-    _print_outcome(talk(server, watched), as_json=as_json)
+    _print_outcome(talk(server, watched), as_json=whole)
 
 
 @app.command(
@@ -135,17 +220,18 @@ def watch_release(
 def publish_release(
     release_id: ReleaseId,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")] = False,
+    yes: Yes = False,
     watch: Watch = False,
     timeout: Timeout = None,
-    server: Server = DEFAULT_SERVER,
-    as_json: AsJson = False,
+    server: Server = FROM_PROFILE,
+    as_json: AsJsonOrLog = None,
 ) -> None:
     """Publish a release that is staged, on all of its services.
 
     It gets its final version now. A release that shares a study with one that was asked to publish before waits for
     that one. At a terminal the command asks first.
     """
+    whole = _is_whole(as_json, watch=watch)
 
     async def publish(coordinator: "Api") -> Json:
         if not yes and is_terminal() and sys.stdin.isatty():
@@ -153,21 +239,18 @@ def publish_release(
         release = await coordinator.post(f"releases/{release_id}/publish", what=f"release {release_id}")
         if watch:
             since = release["step_since"]
-            return await _watched(coordinator, release_id, Until.PUBLISHED, timeout, as_json=as_json, since=since)
+            return await _watched(coordinator, release_id, Until.PUBLISHED, timeout, as_json=whole, since=since)
         return release
 
-    _print_outcome(talk(server, publish), as_json=as_json)
+    _print_outcome(talk(server, publish), as_json=whole)
 
 
 @app.command("cancel", epilog=example("lockstep release cancel RE_8Y99QZJJ"))
-def cancel_release(release_id: ReleaseId, *, server: Server = DEFAULT_SERVER, as_json: AsJson = False) -> None:
+def cancel_release(release_id: ReleaseId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
     """Cancel a release on all of its services, at any time before it has ended."""
     what = f"release {release_id}"
     release = talk(server, lambda coordinator: coordinator.delete(f"releases/{release_id}", what=what))
-    if as_json:
-        print_json(release)
-    else:
-        _print_releases([release])
+    RELEASES.show_one(release, as_json=as_json)
     if release["state"] in {ReleaseState.PUBLISHED, ReleaseState.FAILED}:
         raise Refused(f"Release {release_id} had ended already: it is {release['state']}.")
 
@@ -186,6 +269,11 @@ async def _watched(
         return await watch(coordinator, release_id, until, shown, since=since, timeout_s=timeout_s)
 
 
+def _is_whole(as_json: bool | None, *, watch: bool) -> bool:
+    """Tell whether the release alone is printed, as a document, and not what happens on the way."""
+    return bool(as_json) if watch else wants_json(as_json)
+
+
 def _confirm(release: Json) -> None:
     """Ask whether a release is really to be published.
 
@@ -201,26 +289,8 @@ def _confirm(release: Json) -> None:
 def _print_outcome(release: Json, *, as_json: bool) -> None:
     from lockstep.cli.watching import check_outcome
 
-    if as_json:
-        print_json(release)
-    else:
-        _print_releases([release])
+    RELEASES.show_one(release, as_json=as_json)
     check_outcome(release)
-
-
-def _print_releases(releases: list[Json]) -> None:
-    rows = [
-        (
-            release["kf_id"],
-            release["version"],
-            release["state"],
-            len(release["studies"]),
-            when(release["created_at"]),
-            release["name"],
-        )
-        for release in releases
-    ]
-    print_table(_HEADINGS, rows, right=("STUDIES",))
 
 
 def _print_release(release: Json) -> None:

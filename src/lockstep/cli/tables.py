@@ -19,6 +19,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def wants_json(given: bool | None) -> bool:
+    """Tell whether a document is printed: as it was asked for, or, if nobody did, because no person reads it."""
+    return not sys.stdout.isatty() if given is None else given
+
+
 def clean(value: object) -> str:
     """Return a value as text in one line that is safe to print; nothing becomes a dash."""
     text = "-" if value is None or value == "" else str(value)

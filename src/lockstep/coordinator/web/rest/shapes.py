@@ -115,6 +115,7 @@ class ServiceShape(TypedDict):
     url: _Link
     created_at: _Time
     enabled: Annotated[bool, Field(description="It takes part in new releases.")]
+    client_id: Annotated[str, Field(description="The client whose tokens are the service's own; empty for none.")]
 
 
 class StudyShape(TypedDict):
@@ -345,6 +346,7 @@ def service_shape(service: TaskService, base: str) -> ServiceShape:  # noqa: ARG
         "url": service.url,
         "created_at": time(service.created_at),
         "enabled": service.enabled,
+        "client_id": service.client_id,
     }
 
 
