@@ -26,8 +26,8 @@ from tests.faults.services import Heard, TaskServices
 
 T = TypeVar("T")
 
-ROUNDS: Final = int(os.environ.get("FAULT_ROUNDS", "2"))
-"""How often a fault is tried at a random moment: a few times with every test, many times by `make test-faults`."""
+ROUNDS: Final = -(-int(os.environ.get("FAULT_ROUNDS", "4")) // 4)
+"""How often a fault is tried in each of the four steps: once with every test, many times by `make test-faults`."""
 
 LEASE_S: Final = 3.0
 FAILOVER_S: Final = 10.0
