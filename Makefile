@@ -36,8 +36,8 @@ test: setup lint ## check types, style and layers, and pass every test (those in
 	@$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup ## check types, style and layers only
-	@$(BIN)/ruff check src tests bench
-	@$(BIN)/ruff format --check --quiet src tests bench
+	@$(BIN)/ruff check src tests bench examples handbook
+	@$(BIN)/ruff format --check --quiet src tests bench examples handbook
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
@@ -46,8 +46,8 @@ audit: setup ## look up what is known against the libraries of the lock file (ne
 	@$(UV) tool run pip-audit@$(PIP_AUDIT_VERSION) --strict --require-hashes --disable-pip --requirement $(VENV)/locked.txt
 
 format: setup ## put the code into its form
-	@$(BIN)/ruff check --fix --quiet src tests bench
-	@$(BIN)/ruff format --quiet src tests bench
+	@$(BIN)/ruff check --fix --quiet src tests bench examples handbook
+	@$(BIN)/ruff format --quiet src tests bench examples handbook
 
 simulate: setup ## run SEEDS seeds of the simulation (10000)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
@@ -64,6 +64,12 @@ bench: setup ## measure, and write docs/benchmarks.md
 
 bench-stack: setup ## measure the stack of several processes, and write its section of docs/benchmarks.md
 	@$(BIN)/python -m bench.stack --write docs/benchmarks.md
+
+docs: setup ## build the documentation into site/, to be opened at site/index.html
+	@NO_MKDOCS_2_WARNING=true PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet
+
+reference: setup ## write the pages of docs/reference anew from the code
+	@$(BIN)/python -m handbook
 
 schema: setup ## write docs/schema.graphql anew
 	@$(BIN)/python -m lockstep.coordinator.web.graphql.sdl > docs/schema.graphql
