@@ -251,7 +251,8 @@ def updates(number: int = 10_000) -> str:
     return (
         f"{number:,} task updates over 100 tasks of one release, 20 connections, while the release is read on the "
         f"other API process: {60 * came.per_second:,.0f} per minute, {came.p50_ms:.0f} ms at the median, "
-        f"{came.p99_ms:.0f} ms at the 99th percentile; the reads {_ms(reads[len(reads) // 2])} and {_ms(reads[len(reads) * 99 // 100])}."
+        f"{came.p99_ms:.0f} ms at the 99th; reads {_ms(reads[len(reads) // 2])} "
+        f"and {_ms(reads[len(reads) * 99 // 100])}."
     )
 
 

@@ -27,6 +27,7 @@ from tests.simulation.services import CALM, Service, draw_manners
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST_TIMEOUT_S = 15.0
+GRACE_S = 2.0
 SETTLE_BOUND_S = 3 * 3600.0
 STUDIES = ("SD_AAAAAAAA", "SD_BBBBBBBB", "SD_CCCCCCCC")
 POLICY = Policy(task_timeout_s=600, release_timeout_s=3600, lease_s=10)
@@ -46,6 +47,7 @@ class Faults:
     double: float = 0.0
     crash: float = 0.0
     busy_store: float = 0.0
+    lost_commit: float = 0.0
     slow_store: float = 0.0
     lose_ring: float = 0.0
 
@@ -60,13 +62,17 @@ def draw_faults(random: Random) -> Faults:
         double=odds(0.0, 0.1),
         crash=odds(0.0, 0.02, 0.15),
         busy_store=odds(0.0, 0.0, 0.1),
+        lost_commit=odds(0.0, 0.0, 0.05),
         slow_store=odds(0.0, 0.05),
         lose_ring=odds(0.0, 0.5),
     )
 
 
 class Coordinator:
-    """One incarnation of a coordinator's engine; once dead it neither stores nor sends."""
+    """One incarnation of a coordinator's engine; once dead it neither stores nor sends.
+
+    Where there are several, it is their peer as well, and what they say to each other may be lost.
+    """
 
     def __init__(self, world: "World", name: str, alone: bool) -> None:
         self.world = world
@@ -82,7 +88,9 @@ class Coordinator:
                 worker=Worker(name, alone),
                 study_url="http://data/studies/{}".format,
                 rules=world.rules,
-            )
+            ),
+            None if alone else self,
+            0 if alone else GRACE_S,
         )
         self.running = asyncio.create_task(self.engine.run())
 
@@ -92,12 +100,39 @@ class Coordinator:
             self.running.cancel()
             self.world.coordinator_died(self)
 
+    def retire(self) -> None:
+        """End in order: finish what can be finished, and give back the rest."""
+
+        def gone(_: object) -> None:
+            if self.alive:
+                self.world.checks.seen["given back"] += 1
+                self.die()
+
+        self.running.add_done_callback(gone)
+        self.running.cancel()
+
+    async def nudge(self, release_id: str) -> None:
+        for other in self._others():
+            other.engine.nudge(release_id)
+
+    async def offer(self, release_id: str) -> None:
+        for other in self._others():
+            other.engine.offered(release_id)
+
+    def _others(self) -> list["Coordinator"]:
+        """Return the peers that hear what is said just now."""
+        lose = self.world.faults.lose_ring
+        return [one for one in self.world.coordinators if one is not self and not self.world.chance(lose)]
+
     async def _or_die(self) -> None:
-        """A point at which the process may be killed or held up."""
+        """A point at which the process may be killed, asked to end, or held up."""
         world = self.world
         if world.chance(world.faults.crash):
-            asyncio.get_running_loop().call_soon(self.die)
-            await asyncio.Event().wait()
+            if not self.alone and world.random.random() < 0.3:
+                asyncio.get_running_loop().call_soon(self.retire)
+            else:
+                asyncio.get_running_loop().call_soon(self.die)
+                await asyncio.Event().wait()
         if world.chance(world.faults.slow_store):
             await asyncio.sleep(world.random.uniform(0, 2 * POLICY.lease_s))
         if not self.alive:
@@ -109,6 +144,9 @@ class Coordinator:
             raise Unavailable("the database is locked")
         result = await self.world.change(self.world.store.change, release_id, decide)
         await self._or_die()
+        if self.world.chance(self.world.faults.lost_commit):
+            self.world.checks.seen["lost commit"] += 1
+            raise Unavailable("the database was lost during a commit")
         return result
 
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
