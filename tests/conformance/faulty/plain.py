@@ -152,7 +152,7 @@ class PlainService:
 
     async def cancel(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         task = self.known(task)
-        if task.state != "published":
+        if task.state not in {"published", "failed"}:
             task.state = "canceled"
         return task
 
