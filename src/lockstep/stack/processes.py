@@ -8,6 +8,7 @@ Processes that are given a `Guard` end with the process that started them, even 
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ PATIENCE_S: Final = 60.0
 LOOPBACK: Final = "127.0.0.1"
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
+_FIRST_PORT: Final = 10_000
+_LAST_PORT: Final = 32_000
 _PAUSE_S: Final = 0.02
 _LOOK_S: Final = 2.0
 _OK: Final = 200
@@ -254,9 +257,13 @@ def stop_all(processes: Iterable[Process], patience_s: float = PATIENCE_S) -> No
 
 
 def free_ports(number: int) -> list[int]:
-    """Return so many ports of loopback that nobody has just now."""
+    """Return so many ports of loopback that nobody has just now, and that no system gives to outgoing connections."""
     with ExitStack() as stack:
-        probes = [stack.enter_context(closing(socket())) for _ in range(number)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
+        found: list[int] = []
+        while len(found) < number:
+            probe = stack.enter_context(closing(socket()))
+            port = secrets.randbelow(_LAST_PORT - _FIRST_PORT) + _FIRST_PORT
+            with suppress(OSError):
+                probe.bind((LOOPBACK, port))
+                found.append(port)
+        return found
