@@ -11,10 +11,12 @@ MINUTES ?= 10
 RELEASES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak lint audit bench bench-stack simulate format screenshots schema manual
+.PHONY: help setup demo test lint audit format simulate test-faults soak bench bench-stack docs reference schema manual screenshots
+
+##@ To use it
 
 help: ## list what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n -e 's/^##@ \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: $(VENV)/ready ## make .venv with everything in it, from the lock file
 
@@ -31,6 +33,8 @@ $(VENV)/ready: pyproject.toml uv.lock
 
 demo: setup ## take two real releases through all their steps, live in the terminal; options in ARGS
 	@$(BIN)/lockstep demo $(ARGS)
+
+##@ While working on it
 
 test: setup lint ## check types, style and layers, and pass every test (those in a browser need chromium)
 	@$(BIN)/pytest -n auto --dist worksteal
@@ -58,6 +62,8 @@ test-faults: setup ## hurt the whole stack, as real processes, at many random mo
 soak: setup ## random faults for MINUTES (10) over RELEASES (100); SEED repeats a run
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --releases $(RELEASES) $(if $(SEED),--seed $(SEED))
 
+##@ To measure it
+
 bench: setup ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m bench --write docs/benchmarks.md
 	@$(BIN)/python -m bench.stack --write docs/benchmarks.md
@@ -65,7 +71,9 @@ bench: setup ## measure, and write docs/benchmarks.md
 bench-stack: setup ## measure the stack of several processes, and write its section of docs/benchmarks.md
 	@$(BIN)/python -m bench.stack --write docs/benchmarks.md
 
-docs: setup ## build the documentation into site/, to be opened at site/index.html
+##@ To write about it
+
+docs: setup ## build the documentation into site/; `python3 -m http.server -d site` shows it
 	@NO_MKDOCS_2_WARNING=true PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet
 
 reference: setup ## write the pages of docs/reference anew from the code

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from handbook.diagrams import Moves, mermaid
+from lockstep import taskkit
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.settings import PREFIX, Settings
 from lockstep.coordinator.web.app import OPERATIONS
@@ -16,6 +17,7 @@ from lockstep.coordinator.web.graphql.sdl import sdl
 from lockstep.protocol.messages import Action, Request
 from lockstep.protocol.states import RELEASE_MOVES, TASK_LINE, TASK_MOVES, TASK_WORDS
 from lockstep.protocol.wire import request_to_json
+from lockstep.taskkit import conformance, testing
 from lockstep.taskkit.conformance import LEVELS
 from lockstep.taskkit.conformance.rules import RULES
 
@@ -95,6 +97,39 @@ def task_service() -> str:
     )
 
 
+def task_kit() -> str:
+    """The public names of the kit, each with what it says of itself."""
+    parts = [
+        part
+        for module in (taskkit, testing, conformance)
+        for part in (
+            f"## `{module.__name__}`",
+            _told(module.__doc__),
+            _table(
+                ("Name", "What it is"),
+                ((f"`{name}`", _told(_text_of(getattr(module, name)))) for name in module.__all__),
+            ),
+        )
+    ]
+    return _page(
+        "The task kit",
+        "What a service may import and rely on; everything else may change without a word. All of it is typed. "
+        "[The tutorial](../tutorial.md) shows how it is used, and `help(lockstep.taskkit.TaskService)` tells every "
+        "argument.",
+        *parts,
+    )
+
+
+def _text_of(thing: object) -> str:
+    """Return what a class or a function says of itself, and of a value its type."""
+    return thing.__doc__ or "" if callable(thing) else f"A value of the type `{type(thing).__name__}`."
+
+
+def _told(text: str | None) -> str:
+    """Return the first paragraph, in one line."""
+    return " ".join((text or "").strip().split("\n\n", 1)[0].split())
+
+
 def graphql() -> str:
     """The schema in GraphQL's own language."""
     return _page(
@@ -164,6 +199,7 @@ def _each(moves: Mapping[Any, frozenset[Any]]) -> Iterator[tuple[str, str]]:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/settings.md": settings,
     "reference/task-service.md": task_service,
+    "reference/task-kit.md": task_kit,
     "reference/operations.md": operations,
     "reference/graphql-schema.md": graphql,
     "reference/events.md": events,
