@@ -42,7 +42,8 @@ def show_current(
 ) -> None:
     """Show the release that was published last. Nobody has to sign in for it."""
     path = f"studies/{study}/current" if study else "releases/current"
-    _print_public(talk(server, lambda coordinator: coordinator.get(path)), as_json=as_json)
+    what = f"published release with study {study}" if study else "published release"
+    _print_public(talk(server, lambda coordinator: coordinator.get(path, what=what)), as_json=as_json)
 
 
 @app.command("at", epilog=example("lockstep release at 2026-01-31T12:00:00Z"))
@@ -53,7 +54,9 @@ def show_at(
     as_json: AsJson = AS_FITS,
 ) -> None:
     """Show the release that was public at a time. Nobody has to sign in for it."""
-    _print_public(talk(server, lambda coordinator: coordinator.get("releases/at", time=time)), as_json=as_json)
+    what = f"release that was public at {time}"
+    release = talk(server, lambda coordinator: coordinator.get("releases/at", what=what, time=time))
+    _print_public(release, as_json=as_json)
 
 
 @app.command(
