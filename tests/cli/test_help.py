@@ -59,17 +59,31 @@ def test_client_commands_speak_json_to_any_server(name: str) -> None:
     assert is_client == ({"--json", "--server"} <= options)
 
 
-def test_help_loads_nothing_that_takes_a_while() -> None:
-    """The web framework, the HTTP client and the terminal library are loaded by the commands that need them."""
-    slow = ["httpx", "rich", "fastapi", "sqlalchemy", "uvicorn", "aiohttp", "pydantic", "asyncio"]
+def _slow_ones_loaded(*arguments: str) -> tuple[str, list[str]]:
+    """Return what a command printed, and which libraries that take a while it loaded."""
+    slow = ["httpx", "rich", "fastapi", "sqlalchemy", "uvicorn", "aiohttp", "pydantic", "asyncio", "yaml", "ssl"]
     code = f"""
 import json, sys
 from lockstep.cli import main
 try:
     main()
 except SystemExit:
-    print(json.dumps([name for name in {slow!r} if name in sys.modules]), file=sys.stderr)
+    print("\\n", json.dumps([name for name in {slow!r} if name in sys.modules]), file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
-    assert "lockstep demo" in done.stdout
-    assert json.loads(done.stderr) == []
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    loaded: list[str] = json.loads(done.stderr.splitlines()[-1])
+    return done.stdout, loaded
+
+
+def test_help_loads_nothing_that_takes_a_while() -> None:
+    """The web framework, the HTTP client and the terminal library are loaded by the commands that need them."""
+    shown, loaded = _slow_ones_loaded("--help")
+    assert "lockstep demo" in shown
+    assert loaded == []
+
+
+def test_a_client_command_loads_what_it_needs_and_no_more() -> None:
+    """The HTTP client, and what that and the reading of options bring along."""
+    _, loaded = _slow_ones_loaded("release", "list", "--server", "http://127.0.0.1:1")
+    assert set(loaded) <= {"httpx", "asyncio", "pydantic", "ssl"}
+    assert "httpx" in loaded
