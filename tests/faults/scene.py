@@ -192,9 +192,16 @@ class Scene:
         return self._runner.run(self._rows(query, values))
 
     async def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self.postgres.url)
-        return list(await self._connection.fetch(query, *values))
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self.postgres.url)
+                return list(await self._connection.fetch(query, *values))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.05)
 
     def held(self, release: str) -> Held:
         """Return who is at work on a release."""

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from lockstep.coordinator.store.postgres import PATIENCE_S
 from tests.faults.network import Cable
 from tests.faults.scene import FAILOVER_S, LEASE_S, ROUNDS, STUDIES, Scene, moment, port_of
 from tests.faults.test_workers import begin, finish, victim_of, wait_until_taken_over
@@ -69,11 +70,14 @@ def test_restarted_under_load(hurt: Scene) -> None:
     """Postgres restarts at once, again and again, while releases are created and reported on: all of them end right."""
     random = Random(SEED)
     callbacks = len(hurt.services.callbacks)
+    longest_s = 0.0
     with Callers(hurt, 2) as callers:
         for _ in range(ROUNDS):
             moment(random, 2)
+            down_at = time.monotonic()
             hurt.postgres.stop(signal.SIGQUIT)
             hurt.postgres.start()
+            longest_s = max(longest_s, time.monotonic() - down_at)
             callers.wait_for_more(2)
     stored = [row["kf_id"] for row in hurt.rows("SELECT kf_id FROM release WHERE name LIKE '________-____-%'")]
     assert sorted(callers.releases) == sorted(stored)
@@ -81,9 +85,14 @@ def test_restarted_under_load(hurt: Scene) -> None:
         hurt.wait_for_state(release, "staged")
         hurt.check_log(release)
     reported = Counter(answer for _, answer in hurt.services.callbacks[callbacks:])
-    print(f"seed {SEED}, {ROUNDS} restarts, {len(stored)} releases: created {callers.answers}, reported {reported}")
-    assert {status for status in callers.answers if status != 201} == set()
-    assert {answer for answer in reported if answer not in {"200", "409"}} == set()
+    print(f"seed {SEED}, {ROUNDS} restarts, {longest_s:.1f} s away, {len(stored)} releases")
+    print(f"created {callers.answers}, reported {reported}")
+    late = {answer for answer in reported if answer.startswith("503") and "does not answer" in answer}
+    if longest_s < PATIENCE_S / 2:
+        assert callers.answers[503] == 0
+        assert late == set()
+    assert {status for status in callers.answers if status not in {201, 503}} == set()
+    assert set(reported) - late - {"200", "409"} == set()
     for release in callers.releases:
         assert hurt.call("DELETE", f"/releases/{release}").status_code == 200
 

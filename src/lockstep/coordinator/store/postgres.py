@@ -105,8 +105,9 @@ class PostgresDatabase:
         await self._engine.dispose()
 
     async def _persistently(self, engine: AsyncEngine, work: Work[T], *, repeatable: bool) -> T:
-        """Run a transaction until it is done; again for as long as the patience lasts where that can help."""
-        until, pause_s, keys_taken = time.monotonic() + self._patience_s, _FIRST_PAUSE_S, 0
+        """Run a transaction until it is done; again, where that can help, while the patience with its failing lasts."""
+        until: float | None = None
+        pause_s, keys_taken = _FIRST_PAUSE_S, 0
         while True:
             transaction = _Transaction(work)
             try:
@@ -114,8 +115,10 @@ class PostgresDatabase:
             except (DBAPIError, PoolTimeout, OSError) as error:
                 if transaction.work_broke:
                     raise
-                in_doubt = transaction.committing and not repeatable
-                self._refuse(error, in_doubt=in_doubt, late=time.monotonic() > until)
+                now = time.monotonic()
+                until = until or now + self._patience_s
+                late = now > until or isinstance(error, PoolTimeout)
+                self._refuse(error, in_doubt=transaction.committing and not repeatable, late=late)
                 keys_taken += _code(error) == _KEY_TAKEN
                 if keys_taken == ATTEMPTS:
                     raise no_free_id() from error
