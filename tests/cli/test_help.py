@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
+from lockstep import __version__
 from lockstep.cli.app import app
 from lockstep.cli.manual import commands, with_manual
 
@@ -87,3 +89,8 @@ def test_a_client_command_loads_what_it_needs_and_no_more() -> None:
     _, loaded = _slow_ones_loaded("release", "list", "--server", "http://127.0.0.1:1")
     assert set(loaded) <= {"httpx", "asyncio", "pydantic", "ssl"}
     assert "httpx" in loaded
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == __version__

@@ -3,7 +3,6 @@
 import os
 import stat
 from pathlib import Path
-from tempfile import mkstemp
 
 from lockstep.cli.endings import Refused
 
@@ -14,6 +13,8 @@ def keep(path: Path, text: str) -> None:
     Raises:
         Refused: it cannot be written.
     """
+    from tempfile import mkstemp
+
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made with mode 0600, so that there is no moment at which somebody else could open it.
