@@ -98,6 +98,7 @@ def test_the_headers_say_who_asks_and_in_which_connection() -> None:
 @pytest.mark.rule("R2")
 def test_a_coordinator_with_an_identity_shows_its_token() -> None:
     async def token(refused: str | None = None) -> str:
+        assert refused is None
         return "made-up-token"
 
     async def life() -> None:

@@ -34,6 +34,7 @@ def report(
     state: TaskState | None,
     progress: int | None,
     findings: Findings = NO_FINDINGS,
+    *,
     rules: Sequence[JointRule] = JOINT_RULES,
 ) -> None:
     """Take a report about one task, and what follows from it for the release.
