@@ -108,7 +108,7 @@ class Renew(RefreshTokenGrant):  # type: ignore[misc]
         """It is gone already."""
 
 
-def make_token(_client: Client, _grant_type: str, user: User, _scope: str) -> str:
+def make_token(user: User, **_asked: Any) -> str:
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": "lockstep", "sub": user.name, "nickname": user.name, ROLES: ["ADMIN"]}
     return jwt.encode({"alg": "RS256", "kid": "one"}, {**claims, "iat": now, "exp": now + LIFE_S}, KEY)
