@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lockstep.cli.endings import Refused
-from lockstep.cli.options import AsJson, example
+from lockstep.cli.options import example
 from lockstep.cli.servers import Database, read
 
 app = typer.Typer()
@@ -26,7 +26,7 @@ def run_doctor(
             help="A coordinator to look at as well, and at its clock; may be given several times.",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Look whether everything holds that must hold: one line for each thing, and what to do where it does not.
 
