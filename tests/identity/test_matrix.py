@@ -252,7 +252,8 @@ def test_a_token_that_does_not_hold_makes_its_caller_anonymous_and_says_why(serv
                 assert 'error="invalid_token"' in read.headers["www-authenticate"]
                 write = await web.post("/studies/sync", headers=headers)
                 assert (write.status_code, write.json()) == (403, {"detail": NOT_SIGNED_IN})
-                forged = {"Authorization": f"{house.headers['task']['Authorization'][:-1]}A"}
+                genuine = house.headers["task"]["Authorization"]
+                forged = {"Authorization": f"{genuine[:-2]}{'B' if genuine[-2] == 'A' else 'A'}{genuine[-1]}"}
                 assert (await web.patch(f"/tasks/{house.targets['own'].task_id}", json={}, headers=forged)).is_error
 
     asyncio.run(go())

@@ -76,7 +76,10 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, gi
         ({"reports_store": "dynamodb", "dynamodb_endpoint": "nowhere"}, "nowhere"),
     ],
 )
-def test_what_cannot_work_is_refused_at_the_start(chosen: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_work_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], sentence: str
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
     with pytest.raises(WrongSetting, match=sentence) as caught:
         from_settings(read_settings(**chosen))
     assert "s3cret" not in str(caught.value)
