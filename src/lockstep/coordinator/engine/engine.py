@@ -52,7 +52,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self._next_look: datetime | None = None
-        self._swept_at: datetime | None = None
+        self._swept_at = world.clock.now()
         self._running = False
 
     async def ring(self, release_id: str) -> None:
@@ -74,8 +74,8 @@ class Engine:
         if self._running and release_id not in self._drives and len(self._drives) < MOST_DRIVES:
             self._start(release_id)
 
-    def pulse(self) -> datetime | None:
-        """Return when this engine last looked for what is due; None when it has not yet."""
+    def pulse(self) -> datetime:
+        """Return when this engine last looked for what is due; when it was made, as long as it has not."""
         return self._swept_at
 
     async def run(self) -> None:

@@ -20,8 +20,8 @@ LONGEST_SILENCE_S: Final = 30.0
 
 OK: Final = "ok"
 
-Pulse = Callable[[], datetime | None]
-"""When the worker of this process last looked for what is due; None when it has not yet."""
+Pulse = Callable[[], datetime]
+"""When the worker of this process last looked for what is due; one that is only just starting has looked just now."""
 
 Check = Callable[[], Awaitable[None]]
 """Raises `Unavailable` with a sentence when something does not answer."""
@@ -77,8 +77,6 @@ async def _in_process() -> None:
     """Nothing can be wrong with a queue within a process."""
 
 
-def _worker(looked_at: datetime | None, now: datetime) -> str:
-    if looked_at is None:
-        return "The worker has not begun yet."
+def _worker(looked_at: datetime, now: datetime) -> str:
     silent_s = (now - looked_at).total_seconds()
     return OK if silent_s <= LONGEST_SILENCE_S else f"The worker has not looked for work for {silent_s:.0f} s."
