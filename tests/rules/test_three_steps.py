@@ -369,3 +369,14 @@ def test_progress_is_about_the_step_at_hand() -> None:
     table.call_back("A", TaskState.PUBLISHED)
     seen.append(table.task("A").progress)
     assert seen == [40, 100, 0, 100]
+
+
+@pytest.mark.rule("P7")
+@pytest.mark.parametrize("state", [None, TaskState.STAGED])
+def test_a_progress_that_comes_after_the_end_of_its_step_takes_nothing_back(state: TaskState | None) -> None:
+    """Reports overtake each other: the ninety percent of a service may come after its `staged`, or with it."""
+    table = Table("A")
+    table.started()
+    table.call_back("A", TaskState.STAGED, progress=90)
+    table.call_back("A", state, progress=95)
+    assert table.task("A").progress == 100

@@ -24,8 +24,9 @@ BROUGHT_ABOUT_BY: Final[Mapping[TaskState, Action]] = {
 }
 """The states that a task enters only because it was told to."""
 
-_EARLY: Final = frozenset({TaskState.STAGED, TaskState.PUBLISHED})
-"""The states that a quick service reports before its answer to the action has been recorded."""
+_ENDS_OF_STEPS: Final = frozenset({TaskState.STAGED, TaskState.PUBLISHED})
+"""The states that a quick service reports before its answer to the action has been recorded; each is a hundred percent
+of its step, whatever a report that was overtaken says."""
 
 
 def report(
@@ -62,7 +63,7 @@ def report(
             draft.move_task(task_id, *moves)
         draft.set_task(task_id, delivery=Delivery.ANSWERED, attempts=0)
     draft.take_findings(task_id, findings)
-    if progress is not None:
+    if progress is not None and draft.tasks[task_id].state not in _ENDS_OF_STEPS:
         draft.set_progress(task_id, progress)
     settle(draft, rules)
     draft.call_engine()
@@ -70,7 +71,7 @@ def report(
 
 def _moves(task: Task, state: TaskState) -> tuple[TaskState, ...]:
     moves = route(task.state, state)
-    if len(moves) > 1 and state not in _EARLY:
+    if len(moves) > 1 and state not in _ENDS_OF_STEPS:
         moves = ()
     if not moves:
         try:
