@@ -180,6 +180,8 @@ def test_a_code_is_good_once(issuer: Provider, tmp_path: Path) -> None:
         ("/\t/evil.example", "/"),
         ("", "/"),
         ("/é", "/"),
+        ("//[", "/"),
+        ("/" + "a" * 5000, "/"),
     ],
 )
 def test_signing_in_leads_to_pages_of_ours_only(wanted: str, page: str) -> None:

@@ -28,7 +28,9 @@ from lockstep.coordinator.ports import Store
 
 Seen = TypeVar("Seen", bound=Record)
 
-_QUOTES: Final = re.compile(r"((?:request to|progress of|cancel of) [^:(]*?)(?:: | \().*", re.DOTALL)
+_QUOTES: Final = re.compile(
+    r"((?:request to|progress of|cancel of) [^:(]*?|task TA_[0-9A-Z]{8} failed)(?:: | \().*", re.DOTALL
+)
 """Events that quote what a service said, or how it could not be reached, after a colon or in parentheses."""
 
 _OPEN: Final = EventType.INFO

@@ -75,8 +75,11 @@ async def notes(store: Store, page: PageOf, which: NoteFilter, sight: Sight = AL
     found = await store.notes(page, which, sight)
     if found.count == 0:
         await _must_exist(store, TaskFilter(which.release_id), sight)
-        if which.study_id is not None and not await store.known_studies([which.study_id]):
-            raise Invalid({"study": [f"There is no study {which.study_id}."]})
+        if which.study_id is not None:
+            try:
+                await study(store, which.study_id, sight)
+            except NotFound as error:
+                raise Invalid({"study": [str(error)]}) from None
     return found
 
 

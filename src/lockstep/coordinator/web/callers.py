@@ -10,6 +10,7 @@ the answer's `WWW-Authenticate`.
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,8 @@ PROOF_HEADER: Final = "x-csrftoken"
 NO_PROOF: Final = "CSRF Failed: CSRF token missing or incorrect."
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_QUOTED_TEXT: Final = re.compile("[^ -~]")
+_COMPLAINT_CHARS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ class RecognizeCallers:
 
 
 def _complaining(send: Send, complaint: str) -> Send:
-    """Return a `send` that tells what is wrong with the token."""
-    text = complaint.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
+    """Return a `send` that tells what is wrong with the token, which may be quoted: nothing in it ends the header."""
+    text = _NO_QUOTED_TEXT.sub("?", complaint.replace('"', "'").replace("\\", "/"))[:_COMPLAINT_CHARS]
 
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -6,7 +6,6 @@ they change. Signing out takes a form of ours, with the session's proof in the f
 
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
@@ -23,6 +22,9 @@ PROOF_FIELD: Final = "csrf_token"
 CALLBACK: Final = "/callback"
 
 _LIFE_S: Final = 600
+_LONGEST_PAGE: Final = 2000
+"""Characters of an address; it is kept in a cookie, and browsers throw away those of more than 4096."""
+
 _SEE_OTHER: Final = 303
 _KEPT_NOWHERE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
@@ -69,9 +71,9 @@ def add(app: FastAPI, recognition: Recognition, sign_in: SignIn) -> None:
 
 def own_page(wanted: str) -> str:
     """Return the path of a page of ours; the front page for what leads anywhere else."""
-    parts = urlsplit(wanted)
-    leads_out = parts.scheme or parts.netloc or not wanted.startswith("/") or wanted.startswith(("//", "/\\"))
-    return "/" if leads_out or not wanted.isprintable() or not wanted.isascii() or "\\" in wanted else wanted
+    a_path = wanted.startswith("/") and not wanted.startswith("//")
+    sound = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
+    return wanted if a_path and sound and len(wanted) <= _LONGEST_PAGE else "/"
 
 
 def _keep(answer: Response, name: str, value: str, base: str, *, path: str, life_s: int) -> None:
