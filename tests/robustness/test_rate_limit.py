@@ -1,9 +1,11 @@
 """Who changes things too quickly is asked to wait; who reads is not, and nobody waits for somebody else."""
 
 import asyncio
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from lockstep.coordinator.web.rate_limit import BURST_S, MOST_CALLERS, Buckets
 from tests.faces import coordinator
@@ -69,3 +71,27 @@ def test_without_a_rate_nobody_waits() -> None:
             assert {answer.status_code for answer in answers} == {404}
 
     asyncio.run(go())
+
+
+def test_queries_are_reads_and_mutations_are_changes_though_both_are_posted() -> None:
+    """A dashboard asks by POST every few seconds, in every tab; that must use up nothing, and fill no log."""
+    ask = {"query": "{ status { name } }"}
+    change = {"query": "mutation { syncStudies { new { edges { cursor } } } }"}
+
+    async def go() -> None:
+        async with coordinator() as here, here.client(write_rate=1) as web:
+            asked = [await web.post("/graphql", json=ask) for _ in range(2 * BURST_S)]
+            assert {answer.status_code for answer in asked} == {200}
+            changed = [await web.post("/graphql", json=change) for _ in range(BURST_S + 1)]
+            assert [answer.status_code for answer in changed] == [200] * BURST_S + [429]
+            assert changed[-1].headers["retry-after"] == "1"
+            expected = "These are too many changes at once; 1 each second are taken in the long run."
+            assert changed[-1].json() == {"errors": [{"message": expected}]}
+            assert (await web.post("/graphql", json=ask)).status_code == 200
+            assert (await web.patch("/tasks/TA_00000000", json={"progress": 1})).status_code == 429
+            assert "lockstep_http_requests_limited_total 2.0" in here.desk.metrics.render().decode()
+
+    with capture_logs() as logs:
+        asyncio.run(go())
+    said = Counter(line["status"] for line in logs if line["event"] == "request" and line["path"] == "/graphql")
+    assert said == {200: BURST_S, 429: 1}

@@ -103,8 +103,9 @@ class _Passing:
             self._spans.served(self._span, method, route, self._status)
         if not self._streams:
             self._metrics.answered(method, route, self._status, seconds)
-        if method not in _SAFE or self._status >= _OUR_FAULT:
-            caller = scope.get("state", {}).get("caller")
+        state = scope.get("state", {})
+        if state.get("changes", method not in _SAFE) or self._status >= _OUR_FAULT:
+            caller = state.get("caller")
             log.info(
                 "request",
                 method=method,

@@ -2,6 +2,9 @@
 
 A caller is the person or the machine that was recognised, the task of a callback token, or else the address that the
 request comes from. Reading is not limited, and nothing is remembered of callers who have been quiet for a while.
+
+Most requests show by their method whether they change something. One that is answered at `GRAPHQL` shows it in its
+query only; whoever has read that says so with `changes_something`.
 """
 
 import math
@@ -10,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep.coordinator.core.callers import Caller, Kind
@@ -22,7 +26,22 @@ BURST_S: Final = 20
 MOST_CALLERS: Final = 10_000
 """Callers that are remembered; beyond, those who were quiet longest are forgotten: they begin with a full bucket."""
 
+GRAPHQL: Final = "/graphql"
+"""Where requests are answered that change something or not, whatever their method."""
+
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TooManyChanges(Exception):
+    """A caller changes things too quickly; the text is for them.
+
+    Attributes:
+        headers: what the answer tells of when to come again.
+    """
+
+    def __init__(self, rate: float, wait_s: float) -> None:
+        super().__init__(f"These are too many changes at once; {rate:g} each second are taken in the long run.")
+        self.headers = {"Retry-After": str(math.ceil(wait_s))}
 
 
 class Buckets:
@@ -57,15 +76,31 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or ask its caller to wait."""
-        if scope["type"] == "http" and self._buckets and scope["method"] not in _SAFE:
-            wait_s = self._buckets.take(_name(scope))
-            if wait_s:
-                self._metrics.limited()
-                sentence = f"These are too many changes at once; {self._rate:g} each second are taken in the long run."
-                headers = {"Retry-After": str(math.ceil(wait_s))}
-                await JsonAnswer({"detail": sentence}, 429, headers)(scope, receive, send)
+        if scope["type"] == "http":
+            scope["state"].update(changes=False, take=self._take)
+            try:
+                if scope["method"] not in _SAFE and scope["path"] != GRAPHQL:
+                    changes_something(Request(scope))
+            except TooManyChanges as error:
+                await JsonAnswer({"detail": str(error)}, 429, error.headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _take(self, scope: Scope) -> None:
+        wait_s = self._buckets.take(_name(scope)) if self._buckets else 0
+        if wait_s:
+            self._metrics.limited()
+            raise TooManyChanges(self._rate, wait_s)
+
+
+def changes_something(request: Request) -> None:
+    """Count a request among those that change something.
+
+    Raises:
+        TooManyChanges: its caller has to wait.
+    """
+    request.state.changes = True
+    request.state.take(request.scope)
 
 
 def _name(scope: Scope) -> str:

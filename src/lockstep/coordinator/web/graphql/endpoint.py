@@ -4,6 +4,10 @@ A POST carries JSON, a form, or the bare query; a GET asks and changes nothing. 
 included, is answered 200 with `data` and `errors`, since clients show nothing of other answers. Other statuses are for
 requests that carry no query, or one that may not come this way. Browsers that ask for a page are given the explorer.
 
+Every query is first executed as one that only asks. One that turns out to be a mutation is then counted among what
+changes something, and executed as such: dashboards ask by POST, every few seconds, and must not use up what their
+reader may change.
+
 The schema stands on a library that takes long to import, and large answers take long to make. Both are done on a thread
 of their own, the import when the first request comes, so that the coordinator starts sooner and nobody is held up.
 """
@@ -26,8 +30,8 @@ from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.errors import STATUSES
 from lockstep.coordinator.web.graphql import explorer
 from lockstep.coordinator.web.graphql.apart import apart, run_on
+from lockstep.coordinator.web.rate_limit import GRAPHQL, TooManyChanges, changes_something
 
-PATH: Final = "/graphql"
 BARE_QUERY: Final = "application/graphql"
 QUERY_LIMIT: Final = 50_000
 """Characters of a query, a hundred of which are remembered; the longest that clients send have some thousands."""
@@ -37,8 +41,8 @@ _NOT_THIS_WAY: Final = 405
 
 def add(app: Starlette) -> None:
     """Add GraphQL and its explorer to an application."""
-    app.router.routes.append(Route(PATH, _answer, methods=["GET", "POST"], include_in_schema=False))
-    app.router.routes.extend(explorer.routes(PATH))
+    app.router.routes.append(Route(GRAPHQL, _answer, methods=["GET", "POST"], include_in_schema=False))
+    app.router.routes.extend(explorer.routes(GRAPHQL))
 
 
 async def _answer(request: Request) -> Response:
@@ -49,27 +53,24 @@ async def _answer(request: Request) -> Response:
         if request.method == "POST":
             fields = {**fields, **await read_fields(request, BARE_QUERY, "query")}
         return await _execute(request, fields)
+    except TooManyChanges as error:
+        return _refusal(str(error), 429, error.headers)
     except CoordinatorError as error:
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 400)
         return _refusal(str(error), status)
 
 
 async def _execute(request: Request, fields: Mapping[str, Any]) -> Response:
-    home = asyncio.get_running_loop()
-    answer, status = await run_on(
-        apart(),
-        _put(
-            query=_query(fields),
-            variables=_variables(fields),
-            operation=_operation(fields),
-            may_change=request.method == "POST",
-            visit={"desk": desk_of(request), "caller": caller_of(request), "home": home},
-        ),
-    )
+    question = {"query": _query(fields), "variables": _variables(fields), "operation": _operation(fields)}
+    visit = {"desk": desk_of(request), "caller": caller_of(request), "home": asyncio.get_running_loop()}
+    answer, status = await run_on(apart(), _put(visit, **question, may_change=False))
+    if status == _NOT_THIS_WAY and request.method == "POST":
+        changes_something(request)
+        answer, status = await run_on(apart(), _put(visit, **question, may_change=True))
     return _GraphqlAnswer(answer, status, {"Allow": "POST"} if status == _NOT_THIS_WAY else None)
 
 
-async def _put(*, visit: Mapping[str, Any], **question: Any) -> tuple[bytes, int]:  # noqa: ANN401 - handed on
+async def _put(visit: Mapping[str, Any], **question: Any) -> tuple[bytes, int]:  # noqa: ANN401 - handed on
     """Put a question; this is where the library is imported, by the first."""
     from lockstep.coordinator.web.graphql.execution import Question, answer  # noqa: PLC0415 - see above
     from lockstep.coordinator.web.graphql.visit import Visit  # noqa: PLC0415
