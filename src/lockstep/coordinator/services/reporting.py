@@ -8,7 +8,7 @@ What cannot be read is a sentence, kept for a shorter while so that a service th
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from lockstep.coordinator.core.errors import NotFound, Unavailable
@@ -43,10 +43,14 @@ class Reports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of a look: the answer, or why there is none; neither while it is still being read."""
+    """What came of a look: the answer, or why there is none; neither while it is read for the first time.
+
+    `newer` tells that it is being read again, and that there will soon be a newer one.
+    """
 
     answer: Mapping[str, Any] | None = None
     missing: str = ""
+    newer: bool = False
 
     @property
     def pending(self) -> bool:
@@ -98,7 +102,7 @@ class ReportShelf:
                 self._kept.pop(next(iter(self._kept)))
             kept = self._kept[key] = _Kept(asyncio.create_task(_read(read)), self.clock(), before)
         done, _ = await asyncio.wait({kept.task}, timeout=wait_s)
-        return kept.task.result() if done else kept.before
+        return kept.task.result() if done else replace(kept.before, newer=True)
 
     def _is_old(self, kept: _Kept, fresh_s: float) -> bool:
         if not kept.task.done():

@@ -79,7 +79,13 @@ async def watch(
 
 
 async def changes(
-    feed: Feed, subject_id: str | None, *, closing: asyncio.Event, beat_s: float, pause_s: Callable[[], float]
+    feed: Feed,
+    subject_id: str | None,
+    *,
+    closing: asyncio.Event,
+    asked: asyncio.Event,
+    beat_s: Callable[[], float],
+    pause_s: Callable[[], float],
 ) -> AsyncGenerator[None, None]:
     """Yield once at the beginning, and again after every change and at least every `beat_s` seconds.
 
@@ -87,14 +93,16 @@ async def changes(
         feed: who says that something has changed.
         subject_id: what the watcher looks at; None for everything.
         closing: set when the server closes; watching ends.
-        beat_s: the longest time between two looks, in seconds.
+        asked: set by whoever wants a look although nothing has changed; it is cleared before that look.
+        beat_s: tells the longest time between two looks, in seconds, after each look.
         pause_s: tells the shortest, in seconds, after each look.
     """
     with feed.subscribe(subject_id) as subscription:
         while not closing.is_set():
+            asked.clear()
             yield
             await _pause(closing, pause_s())
-            await _wait(subscription, closing, beat_s)
+            await _wait(subscription, closing, beat_s(), asked)
 
 
 async def _pause(closing: asyncio.Event, pause_s: float) -> None:
@@ -102,8 +110,9 @@ async def _pause(closing: asyncio.Event, pause_s: float) -> None:
         await asyncio.wait_for(closing.wait(), pause_s)
 
 
-async def _wait(subscription: Subscription, closing: asyncio.Event, timeout_s: float) -> None:
-    waits = [asyncio.ensure_future(subscription.wait(timeout_s)), asyncio.ensure_future(closing.wait())]
+async def _wait(subscription: Subscription, closing: asyncio.Event, timeout_s: float, *others: asyncio.Event) -> None:
+    events = [asyncio.ensure_future(event.wait()) for event in (closing, *others)]
+    waits = [asyncio.ensure_future(subscription.wait(timeout_s)), *events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

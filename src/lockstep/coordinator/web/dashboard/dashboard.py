@@ -31,6 +31,7 @@ from lockstep.coordinator.web.dashboard.pages import (
     writing,
 )
 from lockstep.coordinator.web.dashboard.routing import PAGE, ForBrowsers, accepts
+from lockstep.coordinator.web.dashboard.watches import Watches
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.errors import status_of
 
@@ -92,6 +93,7 @@ class _Assets(StaticFiles):
 def add(app: FastAPI, desk: Desk) -> None:
     """Put the dashboard before the operations that are already there or will be added."""
     app.state.pages = Pages(desk.commands.clock.now, environment=desk.environment, identified=desk.identified)
+    app.state.watches = Watches()
     app.router.routes.append(Mount("/assets", _Assets(directory=str(ASSETS)), name="assets"))
     app.router.routes.append(ForBrowsers(_make(app)))
     _say_on_pages(app)

@@ -14,7 +14,7 @@ from typing import Final
 from lockstep.coordinator.core.model import COORDINATOR, Release, Task
 from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.web.dashboard.words import STATES
-from lockstep.protocol.states import SETTLED_TASKS, ReleaseState
+from lockstep.protocol.states import ReleaseState
 
 _MOVE: Final = re.compile(r"(?:release|task) \w+(?:, version [0-9.]+)? changed from (\w+) to (\w+)")
 
@@ -35,13 +35,10 @@ class Lane:
     task: Task
     spans: tuple[Span, ...]
 
-    def spent_s(self, now: datetime) -> Mapping[str, float]:
-        """Return the seconds spent in each state in which something was done or waited for."""
-        spent: defaultdict[str, float] = defaultdict(float)
-        for span in self.spans:
-            if span.end is not None or span.state not in SETTLED_TASKS:
-                spent[span.state] += ((span.end or now) - span.start).total_seconds()
-        return spent
+    @property
+    def by_state(self) -> Mapping[str, Span]:
+        """Return when it was in each state; it comes to none of them twice."""
+        return {span.state: span for span in self.spans}
 
 
 def moves_of_release(events: Iterable[Event]) -> list[tuple[str, datetime]]:

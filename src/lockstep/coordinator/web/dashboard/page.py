@@ -56,6 +56,7 @@ class Page:
         live: the template's blocks that are kept up to date while the page is open.
         status: the HTTP status.
         leads_to: the origin, besides ours, that one of its forms leads to in the end.
+        unfinished: something on it is still being fetched from elsewhere, so that it is soon worth another look.
     """
 
     template: str
@@ -64,6 +65,7 @@ class Page:
     live: tuple[str, ...] = ()
     status: int = 200
     leads_to: str = ""
+    unfinished: bool = False
 
 
 Build = Callable[[Request], Awaitable[Page]]
@@ -102,6 +104,7 @@ class Pages:
         self._templates.filters |= {
             "ago": lambda moment: words.ago(moment, now()),
             "since": lambda moment: words.between(moment, now()),
+            "until": words.between,
             **{name: getattr(words, name) for name in ("exact", "date", "number", "signed", "seconds", "listed")},
             "count": words.count,
             "told": self._told,
@@ -132,9 +135,11 @@ class Pages:
         return self._templates.get_template(page.template).render(self._values(request, page))
 
     def block(self, request: Request, page: Page, name: str) -> Markup:
-        """Return one of a page's blocks."""
+        """Return one of a page's blocks, which may not tell who its reader is: several may read it."""
         template = self._templates.get_template(page.template)
-        context = template.new_context(self._values(request, page))
+        values = self._values(request, page)
+        del values["caller"]
+        context = template.new_context(values)
         return Markup("".join(template.blocks[name](context)))  # noqa: S704 - rendered with escaping
 
     def answer(self, request: Request, page: Page) -> Response:

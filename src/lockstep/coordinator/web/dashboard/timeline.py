@@ -4,18 +4,22 @@ Places are percent of the width, so that the picture fits any screen and its let
 take days between minutes of work: where it would fill the picture it is drawn shorter, with a word that says so.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from lockstep.coordinator.core.model import Release
 from lockstep.coordinator.web.dashboard.history import Lane, Span, spans
-from lockstep.coordinator.web.dashboard.words import seconds
+from lockstep.coordinator.web.dashboard.words import exact, seconds
 from lockstep.protocol.states import SETTLED_RELEASES, SETTLED_TASKS
 
 _REVIEW_AT_MOST: Final = 0.22
 """The part of the width that the time of review may take."""
+
+_GRAINS: Final = 32
+"""While a release goes on, its picture ends at most so small a part of its length after now."""
 
 _TICKS: Final = 5
 _ROW, _DENSE_ROW, _DENSE_FROM, _HEAD = 24, 7, 60, 22
@@ -96,7 +100,8 @@ def draw(release: Release, lanes: Sequence[Lane], moves: Sequence[tuple[str, dat
         moves: the states that it came to, and when.
         now: until when it is drawn while it goes on.
     """
-    end = release.step_since if release.state in SETTLED_RELEASES else now
+    settled = release.state in SETTLED_RELEASES
+    end = release.step_since if settled else _soon_after(release.created_at, now)
     steps = spans(release.created_at, "waiting", moves)
     scale = _scale(release.created_at, max(end, release.created_at), steps)
     dense = len(lanes) > _DENSE_FROM
@@ -136,9 +141,21 @@ def _bars(scale: _Scale, lane: Lane, *, dense: bool) -> tuple[Bar, ...]:
         x, until = scale.place(span.start), scale.place(span.end or scale.end)
         if dense and until - x < 0.05:  # noqa: PLR2004 - nothing to be seen at this size
             continue
-        length = "" if dense else f"{span.state}, {seconds(((span.end or scale.end) - span.start).total_seconds())}"
-        found.append(Bar(_percent(x), _percent(max(0.15, until - x)), span.state, length))
+        found.append(Bar(_percent(x), _percent(max(0.15, until - x)), span.state, "" if dense else _title(span)))
     return tuple(found)
+
+
+def _title(span: Span) -> str:
+    if span.end is None:
+        return f"{span.state} since {exact(span.start)}"
+    return f"{span.state}, {seconds((span.end - span.start).total_seconds())}"
+
+
+def _soon_after(start: datetime, now: datetime) -> datetime:
+    """Return a time at or a little after now that stays the same for a while: the picture need not move each second."""
+    passed_s = max(0.01, (now - start).total_seconds())
+    grain_s = 2.0 ** math.floor(math.log2(passed_s / _GRAINS))
+    return start + timedelta(seconds=math.ceil(passed_s / grain_s) * grain_s)
 
 
 def _ticks(scale: _Scale) -> list[Mark]:
@@ -159,9 +176,9 @@ def _ticks(scale: _Scale) -> list[Mark]:
 def _review(scale: _Scale) -> Mark | None:
     if scale.review is None:
         return None
-    end = scale.review.end or scale.end
-    middle = (scale.place(scale.review.start) + scale.place(end)) / 2
-    return Mark(_percent(middle), f"review {seconds((end - scale.review.start).total_seconds())}")
+    start, end = scale.review.start, scale.review.end
+    middle = (scale.place(start) + scale.place(end or scale.end)) / 2
+    return Mark(_percent(middle), f"review {seconds((end - start).total_seconds())}" if end else "review")
 
 
 def _percent(value: float) -> str:

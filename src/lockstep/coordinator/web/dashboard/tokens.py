@@ -48,3 +48,7 @@ class Token:
         """Have the browser keep a fresh token."""
         if self.fresh:
             response.set_cookie(COOKIE, self.value, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+STAND_IN: Final = Token(secrets.token_urlsafe(_BYTES), fresh=False)
+"""Stands for the reader's own token in what is rendered once for several readers. Nobody's form carries it."""

@@ -14,7 +14,6 @@ from lockstep.coordinator.web.dashboard import history, report, timeline
 from lockstep.coordinator.web.dashboard.names import study_names
 from lockstep.coordinator.web.dashboard.page import Page, pages_of
 from lockstep.coordinator.web.dashboard.progress import sentence, step_percent
-from lockstep.coordinator.web.dashboard.routing import STREAM, accepts
 from lockstep.coordinator.web.dashboard.steps import steps
 from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
@@ -22,8 +21,8 @@ from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 EVENTS: Final = 5000
 """Events of one release that are read; a release with 700 services has as many when all goes well."""
 
+REPORT_WAITS_S: Final = 0.06
 _LOG_SHORT, _LOG_LONG = 40, 500
-_VISIT_WAITS_S, _STREAM_WAITS_S = 0.06, 20.0
 _REPORTED: Final = frozenset(ReleaseState) - {ReleaseState.WAITING, ReleaseState.INITIALIZING}
 _FIXED: Final = frozenset({ReleaseState.PUBLISHING, *SETTLED_RELEASES})
 LIVE: Final = ("head", "steps", "partial", "lanes", "timeline", "report", "notes", "log")
@@ -50,7 +49,6 @@ async def show(request: Request) -> Page:
         "steps": steps(view, moves, now),
         "lanes": lanes,
         "line": timeline.draw(release, lanes, moves, now),
-        "times": [(lane.task.service_name, lane.spent_s(now)) for lane in lanes],
         "partial": partial(view),
         "deciders": history.deciders(release, events),
         "reading": reading,
@@ -62,19 +60,18 @@ async def show(request: Request) -> Page:
         "may_be_published": release.state is ReleaseState.STAGED and release.publish_order is None,
         "may_be_canceled": release.state not in {*SETTLED_RELEASES, ReleaseState.CANCELING},
     }
-    return Page("release.html", release.name, values, live=LIVE)
+    unfinished = reading is not None and reading.newer
+    return Page("release.html", release.name, values, live=LIVE, unfinished=unfinished)
 
 
-async def read_report(request: Request, view: ReleaseView, wait_s: float | None = None) -> Reading | None:
+async def read_report(request: Request, view: ReleaseView, wait_s: float = REPORT_WAITS_S) -> Reading | None:
     """Return the report of a release as far as it can be had; None where there is none to be expected.
 
-    A visit waits for a moment only; the stream that follows it waits until the report is there.
+    A page waits for a moment only; an open one is looked at again when the report is there.
     """
     shelf, release = desk_of(request).reports, view.release
     if shelf is None or release.state not in _REPORTED:
         return None
-    if wait_s is None:
-        wait_s = _STREAM_WAITS_S if accepts(request.scope, STREAM) else _VISIT_WAITS_S
     return await shelf.diff(release, wait_s=wait_s)
 
 

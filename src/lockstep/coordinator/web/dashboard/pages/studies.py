@@ -14,7 +14,7 @@ from lockstep.coordinator.web.dashboard.charts import curve
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.listing import Asked, Listed
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
-from lockstep.coordinator.web.dashboard.routing import STREAM, accepts
+from lockstep.coordinator.web.dashboard.pages.release import REPORT_WAITS_S
 from lockstep.coordinator.web.desk import desk_of, sight_of
 
 _ROWS: Final = 50
@@ -61,7 +61,7 @@ async def show(request: Request) -> Page:
     page = await desk.store.releases(PageOf(_RELEASES), ReleaseFilter(study_id=study.kf_id), sight_of(request))
     reading = None
     if desk.reports is not None:
-        reading = await desk.reports.history(study.kf_id, wait_s=20 if accepts(request.scope, STREAM) else 0.06)
+        reading = await desk.reports.history(study.kf_id, wait_s=REPORT_WAITS_S)
     counted = report.series(reading.answer) if reading and reading.answer else {}
     notes = [note for view in page.rows for note in view.notes if note.study_id == study.kf_id]
     values = {
@@ -73,4 +73,5 @@ async def show(request: Request) -> Page:
         "notes": notes,
         "versions": {view.release.kf_id: view.release.version for view in page.rows},
     }
-    return Page("study.html", study.name, values, live=("facts", "counts", "releases"))
+    unfinished = reading is not None and reading.newer
+    return Page("study.html", study.name, values, live=("facts", "counts", "releases"), unfinished=unfinished)

@@ -55,11 +55,18 @@ function become(node, wanted) {
   if (node.nodeName !== "TEXTAREA") morph(node, wanted);
 }
 
-function swap({ name, html }) {
+const shown = new Map();
+
+/* A part comes whole, or as those of its lines that are others now. */
+function swap({ name, html, lines }) {
+  const text = html === undefined ? shown.get(name) : html.split("\n");
+  for (const [at, line] of lines ?? []) text[at] = line;
+  shown.set(name, text);
   const part = document.querySelector(`[data-live="${CSS.escape(name)}"]`);
   if (!part) return;
   const fresh = document.createElement("div");
-  fresh.innerHTML = html;
+  fresh.innerHTML = text.join("\n");
+  tick(fresh);
   keepInPlace(document.activeElement, () => morph(part, fresh));
 }
 
@@ -157,15 +164,15 @@ function ago(seconds) {
   return `${Math.floor(seconds)} s ago`;
 }
 
-function tick() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
+function tick(within = document) {
+  for (const time of within.querySelectorAll("time[datetime]")) {
     const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
     if (seconds > 60 * 86_400 || time.hasAttribute("data-fixed")) continue;
     const words = "elapsed" in time.dataset ? span(seconds) : ago(seconds);
     if (time.textContent !== words) time.textContent = words;
   }
 }
-setInterval(tick, 5000);
+setInterval(() => tick(), 5000);
 
 /* --- What was said after a form stays for this visit only -------------------------------------------------------- */
 
