@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from lockstep.coordinator.connections import BoundedConnection
 from lockstep.coordinator.settings import PREFIX
 
 GRACE_S: Final = 2
@@ -56,10 +57,22 @@ def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, closing: asyncio.Event, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(
+    app: ASGIApp,
+    closing: asyncio.Event,
+    listener: socket.socket,
+    connection: type[BoundedConnection] = BoundedConnection,
+) -> AsyncIterator[None]:
     """Serve an application on a port for as long as the context is open; its event streams end with `closing`."""
     config = uvicorn.Config(
-        app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+        app,
+        http=connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
     )
     config.load()
     server = uvicorn.Server(config)
