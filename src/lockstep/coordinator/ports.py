@@ -5,7 +5,7 @@ SQLite and in memory, task services over HTTP and in simulation. Nothing behind 
 release; nothing before it knows a database or a socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 from lockstep.coordinator.core.announcing import Batch, Delivery, DeliveryState, Outcome, Receiver
 from lockstep.coordinator.core.callers import ALL, Caller, Sight
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
+from lockstep.coordinator.core.history import History, Kind, Sorted
+from lockstep.coordinator.core.history import Piece as PieceOfHistory
 from lockstep.coordinator.core.model import Change, Snapshot
 from lockstep.coordinator.core.records import (
     Event,
@@ -490,6 +492,15 @@ class Store(ReleaseStore, Batches, Protocol):
         """Return those of some ids that are studies."""
         ...
 
+    async def bring(self, given: History, now: datetime, *, rehearse: bool = False) -> Sorted:
+        """Store part of another coordinator's history as it is given; or, to rehearse, only say what would be stored.
+
+        What is here already is left, or made the same again where it has changed over there. Its releases have ended,
+        so that no engine will look at them; every number that they have is given, and its events are announced to
+        nobody. What it links to is here already, or comes with it.
+        """
+        ...
+
     async def tallies(self) -> Mapping[str, int]:
         """Return how many releases and tasks are in each state, and events of each type, as `releases:staged`."""
         ...
@@ -574,6 +585,19 @@ class DataService(Protocol):
 
     def study_url(self, study_id: str) -> str:
         """Return the retrieval address of a study."""
+        ...
+
+
+class OtherCoordinator(Protocol):
+    """Another coordinator, whose history is read."""
+
+    def read(self, kind: Kind) -> AsyncIterator[PieceOfHistory]:
+        """Yield all records of a kind, the oldest first and none twice; tasks and notes come with their releases.
+
+        Raises:
+            NoSource: it is no such coordinator, or does not let itself be read.
+            SourceAway: it gave no usable answer; what was read before is then not all of it.
+        """
         ...
 
 

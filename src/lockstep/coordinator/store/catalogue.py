@@ -172,6 +172,13 @@ def sync_studies(connection: Connection, facts: Sequence[StudyFacts]) -> SyncRes
     return SyncResult(tuple(new), tuple(gone), restored)
 
 
+def facts_here(connection: Connection, study_ids: Sequence[str]) -> dict[str, Study]:
+    """Return those of some studies that there are, by their ids, without what is known of their releases."""
+    if not study_ids:
+        return {}
+    return {row.kf_id: Study(*row) for row in connection.execute(_FACTS.where(study.c.kf_id.in_(study_ids)))}
+
+
 def known_studies(connection: Connection, study_ids: Sequence[str]) -> set[str]:
     """Return those of some ids that are studies."""
     known: set[str] = set()

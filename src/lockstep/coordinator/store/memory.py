@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
+from lockstep.coordinator.core.history import History, Sorted
 from lockstep.coordinator.core.model import Ahead, Change, EventType, Release, Snapshot, Task
 from lockstep.coordinator.core.records import (
     Event,
@@ -78,7 +79,8 @@ class MemoryStore:
         self._tasks: dict[str, dict[str, Task]] = {}
         self._release_of: dict[str, str] = {}
         self._events: dict[str, Event] = {}
-        self.outbox: Outbox = MemoryOutbox(self._events, self._fresh)
+        self._outbox = MemoryOutbox(self._events, self._fresh)
+        self.outbox: Outbox = self._outbox
         self.people: People = MemoryPeople(self._client_of_task)
         self._events_of: dict[str, list[Event]] = {}
         self._services: dict[str, TaskService] = {}
@@ -366,6 +368,43 @@ class MemoryStore:
         """Return those of some ids that are studies."""
         return {study_id for study_id in study_ids if study_id in self._studies}
 
+    async def bring(self, given: History, now: datetime, *, rehearse: bool = False) -> Sorted:
+        """Store part of another coordinator's history, or say what would be stored."""
+        sorts = Sorted()
+        studies = sorts.sort(given.studies, self._studies)
+        stubs = {kf_id: each for kf_id, each in self._deleted_services.items() if not each.url}
+        left = (self._deleted_services.keys() - stubs) | (given.gone & (self._services.keys() | stubs))
+        wanted = [each for each in given.services if each.kf_id not in left]
+        services = sorts.sort(wanted, {**self._services, **stubs})
+        releases = sorts.sort(given.releases, self._releases)
+        views = {view.task.kf_id: view for view in given.tasks if view.release_id not in sorts.taken}
+        here = {kf_id: self._tasks[of][kf_id] for kf_id, of in self._release_of.items() if kf_id in views}
+        tasks = sorts.sort([view.task for view in views.values()], here)
+        notes = sorts.sort([note for note in given.notes if note.release_id not in sorts.taken], self._notes)
+        events = sorts.sort(given.events, self._events)
+        self._find_same_versions(releases[0], sorts)
+        if rehearse:
+            return sorts
+        self._studies |= {each.kf_id: each for each in _all(studies)}
+        for service in _all(services):
+            self._deleted_services.pop(service.kf_id, None)
+            (self._deleted_services if service.kf_id in given.gone else self._services)[service.kf_id] = service
+            self._rename(service)
+        for release in _all(releases):
+            self._bring_release(release, given.uuids)
+        for task in _all(tasks):
+            self._release_of[task.kf_id] = of = views[task.kf_id].release_id
+            service = {**self._deleted_services, **self._services}[task.service_id]
+            self._tasks[of][task.kf_id] = task._replace(service_name=service.name, service_url=service.url)
+        self._notes |= {each.kf_id: each for each in _all(notes)}
+        end = len(self._events)
+        for event in _all(events):
+            self._bring_event(event)
+        if events[0]:
+            self._outbox.pass_over(end, now)
+        self._set_times(given.moments)
+        return sorts
+
     async def tallies(self) -> Mapping[str, int]:
         """Return how many releases and tasks are in each state, and events of each type."""
         releases = Counter(release.state for release in self._releases.values())
@@ -379,6 +418,64 @@ class MemoryStore:
 
     async def check(self) -> None:
         """Do nothing: memory answers."""
+
+    def _find_same_versions(self, new: Sequence[Release], sorts: Sorted) -> None:
+        first = {r.version: kf_id for kf_id, r in self._releases.items() if r.state is ReleaseState.PUBLISHED}
+        for release in new:
+            if release.state is ReleaseState.PUBLISHED:
+                other = first.setdefault(release.version, release.kf_id)
+                if other != release.kf_id:
+                    sorts.same_version[release.kf_id] = other
+
+    def _bring_release(self, release: Release, uuids: Mapping[str, str]) -> None:
+        kf_id = release.kf_id
+        if kf_id not in self._releases:
+            uuid = uuids.get(kf_id) or self._fresh.uuid()
+            if release.state is ReleaseState.PUBLISHED:
+                self._last_order += 1
+                published_at = release.published_at or release.created_at
+                release = replace(release, publish_order=self._last_order, published_at=published_at)
+            release = replace(release, uuid=uuid)
+            self._numbers[kf_id] = len(self._numbers)
+            self._tasks[kf_id], self._events_of[kf_id] = {}, []
+        self._releases[kf_id] = release
+        self._give(release.version)
+        if release.state is ReleaseState.PUBLISHED:
+            self._highest_published = max(self._highest_published or release.version, release.version)
+        self._point_studies()
+
+    def _point_studies(self) -> None:
+        """Point every study at its releases anew."""
+        made = sorted(self._releases.values(), key=lambda r: (r.created_at, self._numbers[r.kf_id]))
+        public = [r for r in made if r.state is ReleaseState.PUBLISHED]
+        self._newest = {study: r.kf_id for r in made for study in r.studies}
+        self._newest_published = {study: r.kf_id for r in public for study in r.studies}
+        public.sort(key=lambda r: (_published_at(r), self._numbers[r.kf_id]))
+        self._current = {study: r.kf_id for r in public for study in r.studies}
+
+    def _bring_event(self, event: Event) -> None:
+        before = self._events.get(event.kf_id)
+        event = replace(event, position=before.position if before else len(self._events) + 1)
+        self._events[event.kf_id] = event
+        if event.release_id is not None:
+            others = [other for other in self._events_of[event.release_id] if other.kf_id != event.kf_id]
+            self._events_of[event.release_id] = sorted([*others, event], key=lambda other: other.position)
+
+    def _set_times(self, moments: Mapping[str, datetime]) -> None:
+        for kf_id, at in moments.items():
+            if of := self._release_of.get(kf_id):
+                self._tasks[of][kf_id] = self._tasks[of][kf_id]._replace(state_since=at, life_at=at)
+        for kf_id, at in moments.items():
+            if release := self._releases.get(kf_id):
+                published_at = at if release.state is ReleaseState.PUBLISHED else None
+                self._releases[kf_id] = replace(release, step_since=at, published_at=published_at)
+                self._tasks[kf_id] = {
+                    task.kf_id: task._replace(state_since=at, life_at=at)
+                    if task.state_since == task.created_at
+                    else task
+                    for task in self._tasks[kf_id].values()
+                }
+        self._point_studies()
 
     def _rows(self) -> Rows:
         tasks = {
@@ -516,6 +613,12 @@ def _found(rows: Mapping[str, Row], kind: str, kf_id: str) -> Row:
     if kf_id not in rows:
         raise missing(kind, kf_id)
     return rows[kf_id]
+
+
+def _all(sorted_out: tuple[list[Row], list[tuple[Row, Row]]]) -> list[Row]:
+    """Return what is to be stored: the new ones, and the changed ones as they are to be."""
+    new, changed = sorted_out
+    return [*new, *(after for _, after in changed)]
 
 
 def _published_at(release: Release) -> datetime:

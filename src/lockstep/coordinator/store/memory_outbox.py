@@ -133,6 +133,17 @@ class MemoryOutbox:
                 owed[str(row.receiver.kind)] += self._end() - row.receiver.cursor + aside
         return dict(owed)
 
+    def pass_over(self, until: int, now: datetime) -> None:
+        """Announce what stands after a position to nobody; what a receiver has not got up to there is set aside."""
+        for row in self._rows.values():
+            if row.receiver.enabled:
+                for event in self._events.values():
+                    if row.receiver.cursor < event.position <= until:
+                        owed = row.deliveries.get(event.position, Delivery(event, event.created_at))
+                        row.deliveries[event.position] = replace(owed, due_at=now)
+                on = replace(row.receiver, cursor=self._end(), held_until=None)
+                row.receiver, row.leased_until = _next_epoch(on), None
+
     def _end(self) -> int:
         return max((event.position for event in self._events.values()), default=0)
 

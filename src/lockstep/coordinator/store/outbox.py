@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     true,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from lockstep.coordinator.core.announcing import Batch, Delivery, DeliveryState, Receiver, ReceiverKind
 from lockstep.coordinator.core.errors import LeaseLost
 from lockstep.coordinator.core.records import Event, Page, PageOf
+from lockstep.coordinator.store.column_types import POSITION
 from lockstep.coordinator.store.database import Database
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.reading import found
@@ -122,6 +124,40 @@ _BACKLOG: Final = (
 )
 
 
+_PENDING: Final = and_(
+    receiver.c.enabled == true(),
+    receiver.c.cursor < event.c.position,
+    event.c.position <= bindparam("until", type_=POSITION),
+)
+_SET_ASIDE: Final = insert(delivery).from_select(
+    ["receiver_position", "event_position", "since", "state", "attempts", "due_at", "error"],
+    select(
+        receiver.c.position,
+        event.c.position,
+        event.c.created_at,
+        literal(DeliveryState.WAITING, delivery.c.state.type),
+        literal(0),
+        bindparam("now", type_=delivery.c.due_at.type),
+        literal(""),
+    )
+    .select_from(receiver.join(event, _PENDING))
+    .where(
+        ~exists().where(
+            delivery.c.receiver_position == receiver.c.position, delivery.c.event_position == event.c.position
+        )
+    ),
+)
+_TRIED_SET_ASIDE: Final = (
+    update(delivery)
+    .where(
+        delivery.c.state == DeliveryState.WAITING,
+        delivery.c.due_at.is_(None),
+        exists().where(receiver.c.position == delivery.c.receiver_position, receiver.c.enabled == true()),
+    )
+    .values(due_at=bindparam("now", type_=delivery.c.due_at.type))
+)
+
+
 class SqlOutbox:
     """The port `Outbox` on a database whose schema is the current one."""
 
@@ -179,6 +215,22 @@ class SqlOutbox:
         return await self._database.read(
             lambda connection: {str(kind): int(n) for kind, n in connection.execute(_BACKLOG)}
         )
+
+
+def end_of_log(connection: Connection) -> int:
+    """Return the position of the last event, 0 when there is none."""
+    return int(connection.execute(select(_END)).scalar_one())
+
+
+def pass_over(connection: Connection, until: int, now: datetime) -> None:
+    """Announce what stands after a position to nobody; what a receiver has not got up to there is set aside for it.
+
+    To be called in the turn of events, and the transaction, in which these were added.
+    """
+    connection.execute(_SET_ASIDE, {"until": until, "now": now})
+    connection.execute(_TRIED_SET_ASIDE, {"now": now})
+    behind = update(receiver).where(receiver.c.enabled == true())
+    connection.execute(behind.values(cursor=_END, held_until=None, **_void_claims()))
 
 
 def _owed(connection: Connection, now: datetime, alone: bool) -> list[str]:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.graph import Entity, Node, Piece, Wanted
+from lockstep.coordinator.core.history import History, Sorted
 from lockstep.coordinator.core.records import (
     Event,
     EventFilter,
@@ -44,6 +45,7 @@ from lockstep.coordinator.store import (
     chores,
     creating,
     graph,
+    history,
     part_lists,
     reading,
     release_lists,
@@ -232,6 +234,12 @@ class SqlStore:
     async def known_studies(self, study_ids: Sequence[str]) -> set[str]:
         """Return those of some ids that are studies."""
         return await self._database.read(partial(catalogue.known_studies, study_ids=study_ids))
+
+    async def bring(self, given: History, now: datetime, *, rehearse: bool = False) -> Sorted:
+        """Store part of another coordinator's history, or say what would be stored."""
+        if rehearse:
+            return await self._database.read(partial(history.sorted_out, given=given))
+        return await self._database.write(partial(history.bring, ids=self._ids, given=given, now=now), repeatable=True)
 
     async def tallies(self) -> Mapping[str, int]:
         """Return how many releases and tasks are in each state, and events of each type."""
