@@ -178,3 +178,36 @@ def test_serving_others_without_identity_is_said_at_every_start(tmp_path: Path, 
         assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == warnings
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:5000", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]:5000", True),
+        ("192.168.1.7", True),
+        ("evil.example", False),
+        ("evil.example:5000", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("evil-localhost", False),
+        ("", False),
+        ("[evil.example]", False),
+    ],
+)
+def test_a_page_that_borrows_this_machine_for_its_name_is_told_nothing(
+    tmp_path: Path, host: str, own: bool, insecure: bool
+) -> None:
+    """What it asks is of its own origin, as browsers see it, so that neither reading nor writing would be refused."""
+
+    async def go() -> None:
+        async with running(_settings(tmp_path, insecure=insecure)) as c, httpx.AsyncClient(base_url=c.url) as web:
+            headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+            answers = [await web.request(method, "/releases", headers=headers) for method in ("GET", "POST", "OPTIONS")]
+            refused = [answer.status_code == 403 and "names of its own machine" in answer.text for answer in answers]
+            assert refused == [not own and not insecure] * 3
+
+    asyncio.run(go())

@@ -212,7 +212,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             sign_in=ground.who.sign_in,
             guard=ground.who.guard.check,
         )
-        app = make_app(desk, cors_origins=settings.cors_origins, write_rate=settings.write_rate)
+        app = make_app(
+            desk,
+            cors_origins=settings.cors_origins,
+            write_rate=settings.write_rate,
+            only_name=settings.host if settings.auth == "none" and not settings.insecure else None,
+        )
         _warn(settings)
         async with _at_work(*_speaking(ground.feed)), _at_work(*jobs), serving(app, desk.closing, listener):
             yield Running(url_of(settings.host, listener), desk, app.state.pages.warm_up)

@@ -296,7 +296,8 @@ class Settings(BaseSettings):
     )
     insecure: bool = _setting(
         False,
-        "Serve other machines without identity all the same, or take the keys of an issuer without HTTPS. Default: no.",
+        "Serve other machines, and under any name, without identity all the same; or take the keys of an issuer "
+        "without HTTPS. Default: no.",
         "true or false",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_each_an_origin)] = (

@@ -21,6 +21,7 @@ from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.every_request import REQUEST_ID, EveryRequest
 from lockstep.coordinator.web.graphql import endpoint
 from lockstep.coordinator.web.origins import SameOriginWrites
+from lockstep.coordinator.web.own_names import OwnNames
 from lockstep.coordinator.web.rate_limit import RateLimit
 from lockstep.coordinator.web.rest import (
     events,
@@ -61,13 +62,16 @@ class Application(FastAPI):
         await outermost(scope, receive, send)
 
 
-def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: float = 0) -> FastAPI:
+def make_app(
+    desk: Desk, *, cors_origins: Collection[str] = (), write_rate: float = 0, only_name: str | None = None
+) -> FastAPI:
     """Make the application.
 
     Args:
         desk: what it works with.
         cors_origins: origins whose web pages may use it, such as `https://portal.example.org`; `*` for all.
         write_rate: requests per second in which one caller may change something; 0 for any number.
+        only_name: the name by which the machine is called, beside its addresses and `localhost`; None for any name.
     """
     desk = replace(desk, store=cast("Store", DiscreetStore(desk.store)))
     app = Application(
@@ -79,6 +83,7 @@ def make_app(desk: Desk, *, cors_origins: Collection[str] = (), write_rate: floa
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            *([] if only_name is None else [Middleware(OwnNames, name=only_name)]),
             *_middleware(cors_origins),
             Middleware(RecognizeCallers, recognition=desk.recognition),
             Middleware(RateLimit, rate=write_rate, metrics=desk.metrics),
