@@ -18,7 +18,8 @@ from starlette.routing import Mount, Route
 import lockstep.taskkit
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit import MemoryStore, StoredTask, Task, TaskService
-from tests.taskkit.conversation import conversation, until
+from tests.patience import until
+from tests.taskkit.conversation import conversation
 
 DEFAULTS = """
 import os
@@ -59,7 +60,7 @@ def test_defaults_come_from_the_environment(tmp_path: Path, settings: dict[str, 
 
 def test_public_names() -> None:
     """What a service may import from the kit is what is promised, and all of it has a docstring."""
-    promised = {"CoordinatorError", "MemoryStore", "SqliteStore", "StoreUnavailable", "StoredTask"}
+    promised = {"CoordinatorError", "Identity", "MemoryStore", "SqliteStore", "StoreUnavailable", "StoredTask"}
     promised |= {"Task", "TaskCanceled", "TaskFailed", "TaskService", "TaskStore"}
     assert set(lockstep.taskkit.__all__) == promised
     assert [name for name in promised if not getattr(lockstep.taskkit, name).__doc__] == []

@@ -109,10 +109,12 @@ def host_task_service(make: "Callable[[], TaskService]", host: str, port: int) -
     """
     from lockstep.cli.hosting import listen
     from lockstep.taskkit import StoreUnavailable
+    from lockstep.taskkit.identity import check_host
 
     listener = listen(host, port)
     try:
         service = make()
+        check_host(host, service.identity)
         service.desk.store.open()
     except (StoreUnavailable, ValueError) as error:
         raise Refused(as_sentence(error)) from error

@@ -2,7 +2,8 @@
 
 `GET /status` says who is here, `POST /tasks` takes the five actions. Whatever is wrong with a request is answered by
 a JSON object whose `message` is a sentence: 400 for a body that is no request, 413 for one that is too big, 404 and
-405 as usual, and 503 with `Retry-After` while the tasks cannot be stored, which asks a coordinator to come back.
+405 as usual, and 503 with `Retry-After` while the tasks cannot be stored, which asks a coordinator to come back. Who is
+obeyed at all is asked first (`guard`).
 
 Ids of tasks, releases and studies are letters, digits, `_` and `-`. Every service that follows the protocol sends
 such ids, and the functions of a service can then use them as names of files, tables and keys without a thought.
@@ -11,7 +12,7 @@ such ids, and the functions of a service can then use them as names of files, ta
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol, cast
 
@@ -47,6 +48,9 @@ class Host(Protocol):
     message: str
     desk: Desk
 
+    async def admit(self, headers: Mapping[str, str]) -> None:
+        """Let a request for a task pass if whoever sends it is obeyed here; the error is an answer otherwise."""
+
     async def start(self) -> None:
         """Begin, unless begun."""
 
@@ -62,6 +66,7 @@ def make_app(host: Host, routes: Sequence[BaseRoute], middleware: Sequence[Middl
         return JSONResponse({"name": host.name, "message": host.message, "version": host.version})
 
     async def tasks(request: Request) -> JSONResponse:
+        await host.admit(request.headers)
         await host.start()
         message = _message(await _body(request))
         if message.action is Action.GET_STATUS:

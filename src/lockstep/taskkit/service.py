@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from lockstep.taskkit.app import make_app
 from lockstep.taskkit.coordinator import Coordinator, Token
 from lockstep.taskkit.desk import Desk
+from lockstep.taskkit.identity import Identity, check_host, identity_of_environment
 from lockstep.taskkit.report import Reporter
 from lockstep.taskkit.sqlite_store import SqliteStore
 from lockstep.taskkit.store import TaskStore
@@ -65,6 +66,8 @@ class TaskService:
         coordinator_url: where the coordinator is, to be told of progress and states; from the environment
             (`LOCKSTEP_COORDINATOR_URL`) if not given, and "" for none: the coordinator then learns all by polling.
         token: a bearer token for the coordinator, or a function that brings one.
+        identity: whose orders are obeyed; from the environment (`LOCKSTEP_TASKS_ISSUER`, `…_AUDIENCE` and
+            `…_CALLERS`) if not given. Without any, everybody's, and `run` serves this machine alone.
         routes: further addresses of the service, such as a report to be read.
         middleware: ASGI middleware around all addresses.
         progress_interval_s: the least time between two reports of a task's progress, in seconds.
@@ -74,7 +77,7 @@ class TaskService:
         stop_patience_s: how long to wait for the work to stop when the service goes down, in seconds.
 
     Raises:
-        ValueError: the coordinator's address is none.
+        ValueError: the coordinator's address is none, or the identity is not a whole one.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class TaskService:
         store: TaskStore | None = None,
         coordinator_url: str | None = None,
         token: Token | None = None,
+        identity: Identity | None = None,
         routes: Sequence[BaseRoute] = (),
         middleware: Sequence[Middleware] = (),
         progress_interval_s: float = 0.5,
@@ -96,6 +100,7 @@ class TaskService:
         self.name = name
         self.version = version
         self.message = message
+        self.identity = identity or identity_of_environment()
         self._functions: dict[Work, TaskFunction] = {}
         url = _coordinator_url() if coordinator_url is None else coordinator_url
         tasks = store or _default_store(name)
@@ -112,6 +117,11 @@ class TaskService:
             heartbeat_s=heartbeat_s,
         )
         self.desk = Desk(tasks, self._functions, coordinator, reporter, stop_patience_s)
+        self._guard = None
+        if self.identity is not None:
+            from lockstep.taskkit.guard import Guard  # noqa: PLC0415 - cryptography takes a while, and few need it
+
+            self._guard = Guard(self.identity)
         self._app = make_app(self, routes, middleware)
 
     def stage(self, function: F) -> F:
@@ -135,10 +145,17 @@ class TaskService:
 
         Raises:
             StoreUnavailable: the tasks cannot be read, or another process is working on them.
+            ValueError: other machines could reach a service that obeys everybody.
         """
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        check_host(host, self.identity)
         self.desk.store.open()
         uvicorn.run(self, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACEFUL_S)
+
+    async def admit(self, headers: Mapping[str, str]) -> None:
+        """Let a request for a task pass if whoever sends it is obeyed here; the error is an answer otherwise."""
+        if self._guard is not None:
+            await self._guard.check(headers)
 
     async def start(self) -> None:
         """Begin, and take up the work that was left; again: nothing happens. Servers do this by themselves."""
@@ -155,6 +172,8 @@ class TaskService:
             yield
         finally:
             await asyncio.to_thread(self.desk.stop)
+            if self._guard is not None:
+                await self._guard.close()
             sys.setswitchinterval(interval_s)
 
     def _name(self, work: Work, function: F) -> F:
