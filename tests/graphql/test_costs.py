@@ -14,7 +14,13 @@ from sqlalchemy.engine import Engine
 
 from lockstep.coordinator.core.records import NewNote
 from lockstep.coordinator.web.graphql import visit
-from lockstep.coordinator.web.graphql.limits import DEPTH_LIMIT, FIELDS_LIMIT, LINKS_LIMIT, MUTATIONS_LIMIT
+from lockstep.coordinator.web.graphql.limits import (
+    DEPTH_LIMIT,
+    FIELDS_LIMIT,
+    LINKS_LIMIT,
+    MUTATIONS_LIMIT,
+    OF_A_THING_LIMIT,
+)
 from lockstep.protocol.states import ReleaseState
 from tests.faces import STUDIES
 from tests.graphql import dashboard
@@ -138,6 +144,23 @@ async def test_a_query_of_too_many_fields_is_refused_however_it_is_folded(a: Ask
     written = "{ " + " ".join(f"s{n}: status {{ name }}" for n in range(501)) + " }"
     assert re.fullmatch(rf"This query has \d+ fields; {FIELDS_LIMIT} is the most\.", await a.error(folded))
     assert await a.error(written) == f"This query has 1002 fields; {FIELDS_LIMIT} is the most."
+
+
+@on_coordinator
+async def test_one_thing_is_not_asked_for_again_and_again(a: Asked) -> None:
+    """There may be thousands of it, and an answer of millions of fields keeps everybody else waiting."""
+    names = " ".join(f"a{n}: kfId" for n in range(OF_A_THING_LIMIT + 1))
+    edges = " ".join(f"e{n}: edges {{ cursor }}" for n in range(OF_A_THING_LIMIT))
+    for written in (
+        f"{{ allReleases {{ edges {{ node {{ {names} }} }} }} }}",
+        f"{{ allReleases {{ {edges} }} }}",
+        f"{{ allReleases {{ edges {{ node {{ ...It }} }} }} }} fragment It on ReleaseNode {{ {names} }}",
+        f"{{ allReleases {{ edges {{ node {{ ... on ReleaseNode {{ {names} }} }} }} }} }}",
+        f"{{ allEvents {{ edges {{ node {{ release {{ {names} }} }} }} }} }}",
+        f'mutation {{ cancelRelease(release: "x") {{ release {{ {names} }} }} }}',
+    ):
+        said = await a.error(written)
+        assert re.fullmatch(rf"This query asks for \d+ fields of one thing; {OF_A_THING_LIMIT} is the most\.", said)
 
 
 @on_coordinator

@@ -29,6 +29,9 @@ DEPTH_LIMIT: Final = 20
 FIELDS_LIMIT: Final = 1_000
 """Fields of one operation, those of its fragments counted wherever they are used."""
 
+OF_A_THING_LIMIT: Final = 50
+"""Fields of one thing, or of each of a list with what stands around it. The kind that has most has seventeen; under
+other names they can be asked for again and again, and there may be thousands of things."""
 
 LINKS_LIMIT: Final = 100
 """Lists and things that an operation leads to; each is one statement, and a page of a dashboard has ten at the most."""
@@ -41,12 +44,20 @@ _NO_LINKS: Final = frozenset({"edges", "node", "pageInfo"})
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How deep selections go, and how many fields they have: in all, of those that lead on, and at their own level."""
+    """How deep selections go, and how many fields they have.
+
+    Attributes:
+        fields, links, top: in all, of those that lead on to lists and things, and at their own level.
+        of_it: of the thing that they are of, without those of what it leads on to.
+        of_a_thing: of the thing within them of which most are asked for.
+    """
 
     depth: int = 0
     fields: int = 0
     links: int = 0
     top: int = 0
+    of_it: int = 0
+    of_a_thing: int = 0
 
 
 class WithinLimits(ASTValidationRule):
@@ -69,6 +80,8 @@ def _too_much(size: Size, kind: OperationType) -> str:
         return f"This query is {size.depth} fields deep; {DEPTH_LIMIT} is the most."
     if size.fields > FIELDS_LIMIT:
         return f"This query has {size.fields} fields; {FIELDS_LIMIT} is the most."
+    if size.of_a_thing > OF_A_THING_LIMIT:
+        return f"This query asks for {size.of_a_thing} fields of one thing; {OF_A_THING_LIMIT} is the most."
     if size.links > LINKS_LIMIT:
         return f"This query leads to {size.links} lists and things; {LINKS_LIMIT} is the most."
     if kind is OperationType.MUTATION and size.top > MUTATIONS_LIMIT:
@@ -80,21 +93,38 @@ def _size(
     selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]
 ) -> Size:
     """Return the size of selections. A fragment within itself, which another rule refuses, counts as nothing."""
-    depth = fields = links = top = 0
+    sizes = []
     for selection in selections.selections:
         if isinstance(selection, FieldNode):
             if selection.name.value.startswith("__"):
                 continue
             inner = _size(selection.selection_set, fragments, measured) if selection.selection_set else Size()
             leads_on = selection.selection_set is not None and selection.name.value not in _NO_LINKS
-            size = Size(inner.depth + 1, inner.fields + 1, inner.links + leads_on, 1)
+            sizes.append(_within(inner, leads_on=leads_on))
         elif isinstance(selection, FragmentSpreadNode):
-            size = _size_of_fragment(selection.name.value, fragments, measured)
+            sizes.append(_size_of_fragment(selection.name.value, fragments, measured))
         else:
-            size = _size(selection.selection_set, fragments, measured)  # type: ignore[attr-defined] # an inline fragment
-        depth, fields = max(depth, size.depth), fields + size.fields
-        links, top = links + size.links, top + size.top
-    return Size(depth, fields, links, top)
+            sizes.append(_size(selection.selection_set, fragments, measured))  # type: ignore[attr-defined] # it is inline
+    return Size(
+        depth=max((size.depth for size in sizes), default=0),
+        fields=sum(size.fields for size in sizes),
+        links=sum(size.links for size in sizes),
+        top=sum(size.top for size in sizes),
+        of_it=sum(size.of_it for size in sizes),
+        of_a_thing=max((size.of_a_thing for size in sizes), default=0),
+    )
+
+
+def _within(inner: Size, *, leads_on: bool) -> Size:
+    """Return the size of a field with what is selected within it; what leads on begins with a thing of its own."""
+    return Size(
+        depth=inner.depth + 1,
+        fields=inner.fields + 1,
+        links=inner.links + leads_on,
+        top=1,
+        of_it=1 if leads_on else inner.of_it + 1,
+        of_a_thing=max(inner.of_a_thing, inner.of_it if leads_on else 0),
+    )
 
 
 def _size_of_fragment(name: str, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, Size]) -> Size:
