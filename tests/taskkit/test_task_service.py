@@ -61,7 +61,7 @@ def test_defaults_come_from_the_environment(tmp_path: Path, settings: dict[str, 
 def test_public_names() -> None:
     """What a service may import from the kit is what is promised, and all of it has a docstring."""
     promised = {"CoordinatorError", "Identity", "MemoryStore", "SqliteStore", "StoreUnavailable", "StoredTask"}
-    promised |= {"Task", "TaskCanceled", "TaskFailed", "TaskService", "TaskStore"}
+    promised |= {"Task", "TaskCanceled", "TaskFailed", "TaskService", "TaskStore", "store_at"}
     assert set(lockstep.taskkit.__all__) == promised
     assert [name for name in promised if not getattr(lockstep.taskkit, name).__doc__] == []
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from lockstep.protocol.states import TaskState
-from lockstep.taskkit import MemoryStore, SqliteStore, StoredTask, StoreUnavailable, TaskStore
+from lockstep.taskkit import MemoryStore, SqliteStore, StoredTask, StoreUnavailable, TaskStore, store_at
+from lockstep.taskkit.dynamodb_store import DynamoDbStore
+from lockstep.taskkit.postgres_store import PostgresStore
+from lockstep.taskkit.task_document import from_document, to_document
 
 PENDING = StoredTask("TA_1", "RE_1", studies=("SD_1", "SD_2"), urls=("http://d.test/1", "http://d.test/ü"))
 RUNNING = replace(PENDING, state=TaskState.RUNNING, attempt=1)
@@ -30,6 +33,8 @@ EVERY_FIELD = StoredTask(
     metrics={"rows": 7, "share": 0.5, "word": "ü"},
     preview="http://preview.test",
     callback_token="one of its own",
+    holder="somebody",
+    beat=12,
 )
 
 NUMBERS = {"progress", "attempt", "cleanup_due"}
@@ -39,14 +44,10 @@ class StoreContract:
     """What holds for every store."""
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[TaskStore]:
-        store = self.make(tmp_path)
-        store.open()
-        yield store
-        store.close()
-
-    def make(self, folder: Path) -> TaskStore:
-        raise NotImplementedError
+    def store(self, unopened: TaskStore) -> Iterator[TaskStore]:
+        unopened.open()
+        yield unopened
+        unopened.close()
 
     def test_a_task_is_kept_as_it_is(self, store: TaskStore) -> None:
         """Every field comes back as it was given; what was not given is not there."""
@@ -123,15 +124,106 @@ class StoreContract:
 class TestMemoryStore(StoreContract):
     """Tasks in memory."""
 
-    def make(self, folder: Path) -> TaskStore:
+    @pytest.fixture
+    def unopened(self) -> TaskStore:
         return MemoryStore()
+
+
+class TestSharedStores(StoreContract):
+    """Tasks in Postgres and DynamoDB, and what only a store that processes share can do."""
+
+    @pytest.fixture
+    def unopened(self, shared_address: str) -> TaskStore:
+        return store_at(shared_address)
+
+    def test_two_processes_see_the_same(self, store: TaskStore, shared_address: str) -> None:
+        """Another that opens the same address finds what is there, and one of two changes it."""
+        other = store_at(shared_address)
+        other.open()
+        assert store.add(PENDING)
+        assert not other.add(PENDING)
+        assert other.replace(PENDING, RUNNING)
+        assert not store.replace(PENDING, RUNNING)
+        assert store.get("TA_1") == RUNNING
+        other.close()
+        assert store.get("TA_1") == RUNNING
+
+    def test_opened_by_many_at_once(self, unopened: TaskStore, shared_address: str) -> None:
+        """The table is made once, whoever comes first."""
+        stores = [unopened, *(store_at(shared_address) for _ in range(3))]
+        with ThreadPoolExecutor(len(stores)) as threads:
+            list(threads.map(lambda store: store.open(), stores))
+        assert [store.add(PENDING) for store in stores] == [True, False, False, False]
+        for store in stores:
+            store.close()
+
+    def test_tasks_of_a_later_version_can_be_read(self, store: TaskStore) -> None:
+        """What is not known is passed over, and what is missing has its default."""
+        text = to_document(PENDING)
+        assert from_document(text.replace("{", '{"later": 1, ', 1)) == PENDING
+        assert from_document('{"task_id": "TA_1", "release_id": "RE_1", "state": "failed"}').urls == ()
+
+    def test_a_closed_store(self, unopened: TaskStore) -> None:
+        with pytest.raises(StoreUnavailable, match="are not open"):
+            unopened.get("TA_1")
+
+
+OUT_OF_REACH = [
+    ("postgresql://nobody@127.0.0.1:1/none", "the tasks in Postgres cannot be used: "),
+    ("dynamodb://none?region=us-east-1&endpoint=http://127.0.0.1:1", "the tasks in DynamoDB cannot be used: "),
+]
+
+
+@pytest.mark.parametrize(("address", "sentence"), OUT_OF_REACH, ids=["postgres", "dynamodb"])
+def test_a_store_that_is_out_of_reach(address: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence, within the time that a coordinator waits."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "played")
+    store = store_at(address)
+    with pytest.raises(StoreUnavailable, match=sentence):
+        store.open()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        (
+            "mysql://here/tasks",
+            r"tasks cannot be kept at mysql://…; a path or sqlite://…, postgresql://…, dynamodb://…",
+        ),
+        ("sqlite://tasks.db", "names no file; sqlite:///tasks.db"),
+        ("postgresql://here/tasks?lease_s=soon", "lease_s is 'soon'; a number of seconds from 1 up"),
+        ("postgresql://here/tasks?lease_s=0.1", "lease_s is '0.1'"),
+        ("postgresql://here/tasks?table=a'b", "is not the name of a table"),
+        ("dynamodb://table?zone=1", "does not know zone; region, endpoint, lease_s would be right"),
+    ],
+)
+def test_an_address_that_names_no_store(address: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        store_at(address)
+
+
+def test_what_a_table_is_called_unless_it_is_said() -> None:
+    """After the service, so that two services in one database keep apart; a path names a file as it always did."""
+    postgres = store_at("postgresql://here/tasks?sslmode=require", service="Search index 2")
+    dynamodb = store_at("dynamodb://?region=us-east-1", service="Search index 2")
+    assert isinstance(postgres, PostgresStore)
+    assert isinstance(dynamodb, DynamoDbStore)
+    assert (postgres.table, dynamodb.table) == ("search_index_2_tasks", "search_index_2_tasks")
+    assert (postgres._url, postgres.lease_s) == ("postgresql://here/tasks?sslmode=require", 15)
+    for address, path in (("kept/tasks.db", "kept/tasks.db"), ("sqlite:////var/my%20tasks.db", "/var/my tasks.db")):
+        store = store_at(address)
+        assert isinstance(store, SqliteStore)
+        assert store.path == Path(path)
 
 
 class TestSqliteStore(StoreContract):
     """Tasks in a file, and what only a file can do."""
 
-    def make(self, folder: Path) -> TaskStore:
-        return SqliteStore(folder / "made" / "on the way" / "tasks.db")
+    @pytest.fixture
+    def unopened(self, tmp_path: Path) -> TaskStore:
+        return SqliteStore(tmp_path / "made" / "on the way" / "tasks.db")
 
     def test_settings(self, tmp_path: Path) -> None:
         """What was committed is on the disk: a write-ahead log, synchronized in full."""

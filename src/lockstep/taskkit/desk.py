@@ -7,19 +7,23 @@ middle of staging needs no message but the changed state, and a worker that find
 look at the store brings everything back to work after the process was killed.
 
 All of it is decided under one lock and carried out outside of it. `glance` takes neither the lock nor the store:
-how a task at work is doing is known in memory, and asking for it must not wait for anything.
+how a task at work is doing is known in memory, and asking for it must not wait for anything. Where other processes
+share the store, what is in memory may be old, and the store is asked; and a thread of its own keeps watch over who
+works on what (`lease`).
 """
 
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event, Lock, Thread
 from typing import Final
 
 from lockstep.protocol.messages import Request
 from lockstep.taskkit.coordinator import Coordinator
+from lockstep.taskkit.lease import Lease
 from lockstep.taskkit.report import Reporter
 from lockstep.taskkit.store import AT_WORK, StoredTask, StoreUnavailable, TaskStore
 from lockstep.taskkit.table import Refused, admitted, answer
@@ -35,16 +39,25 @@ STORE_PAUSE_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Worker:
-    """A task at work: as it is stored, how far it is in percent, and the function that runs just now."""
+    """A task at work: as it is stored, how far it is in percent, and the function that runs just now.
+
+    `beaten_at` is when others were last told that it is at work, and `is_lost` says that it is not ours any more.
+    """
 
     record: StoredTask
     progress: int = 0
     step: Step | None = None
     thread: Thread | None = None
+    beaten_at: float = field(default_factory=time.monotonic)
+    is_lost: bool = False
 
     def seen(self) -> StoredTask:
         record = self.record
         return replace(record, progress=self.progress) if record.state in AT_WORK else record
+
+    def stop(self) -> None:
+        if self.step is not None:
+            self.step.stop()
 
 
 class Desk:
@@ -67,6 +80,8 @@ class Desk:
         self._lock = Lock()
         self._stopping = Event()
         self._workers: dict[str, _Worker] = {}
+        self._lease = Lease(store.lease_s)
+        self._watch: Thread | None = None
 
     def start(self) -> None:
         """Open the store and go on with the work that a killed or stopped process left; again: nothing happens.
@@ -80,11 +95,10 @@ class Desk:
             self.store.open()
             self._stopping.clear()
             self._reporter.start(self.alive)
-            for left in self.store.due():
-                again = replace(left, attempt=left.attempt + 1)
-                if self.store.replace(left, again):
-                    _log.info("task %s is taken up again (%s, attempt %d)", again.task_id, again.state, again.attempt)
-                    self._put_to_work(again)
+            self._lease.begin()
+            self._take_up()
+            if self._lease.is_shared:
+                self._watch = start_thread(self._keep_watch, "lockstep watch")
             self.is_started = True
 
     def stop(self) -> None:
@@ -96,8 +110,7 @@ class Desk:
             self._stopping.set()
             workers = list(self._workers.values())
             for worker in workers:
-                if worker.step is not None:
-                    worker.step.stop()
+                worker.stop()
         deadline = time.monotonic() + self._stop_patience_s
         for worker in workers:
             if worker.thread is not None:
@@ -105,11 +118,14 @@ class Desk:
         if late := ", ".join(list(self._workers)):
             _log.warning("the work on %s did not stop in time; it runs again at the next start", late)
         self._reporter.stop()
+        if self._watch is not None:
+            self._watch.join(max(0.0, deadline - time.monotonic()))
+            self._give_back()
         self.store.close()
 
     def glance(self, task_id: str) -> StoredTask | None:
-        """Return a task if a function is at work on it, at once."""
-        worker = self._workers.get(task_id)
+        """Return a task if a function is at work on it and nobody else can have changed it, at once."""
+        worker = None if self._lease.is_shared else self._workers.get(task_id)
         return worker.seen() if worker is not None else None
 
     def alive(self) -> list[StoredTask]:
@@ -124,7 +140,7 @@ class Desk:
 
     def look(self, task_id: str) -> StoredTask | None:
         """Return a task, or None when it is not known."""
-        return self.glance(task_id) or self.store.get(task_id)
+        return self.glance(task_id) or self._stored(task_id)
 
     def act(self, request: Request) -> StoredTask:
         """Do what a request asks and return the task as it is then.
@@ -137,6 +153,7 @@ class Desk:
             while True:
                 seen = self._stored(request.task_id)
                 after, refused = _answered(request, admitted(request, seen))
+                after = after and self._lease.held(seen, after)
                 if after is seen or self._keep(seen, after):
                     break
             if refused is not None:
@@ -169,10 +186,10 @@ class Desk:
         """Give a changed task to its worker, and stop what that is at: the task has moved on. Called under the lock."""
         worker = self._workers.get(record.task_id)
         if worker is not None:
-            worker.record = record
-            if worker.step is not None:
-                worker.step.stop()
-        elif record.is_due:
+            worker.record, worker.beaten_at = record, time.monotonic()
+            worker.is_lost = not self._lease.is_mine(record)
+            worker.stop()
+        elif record.is_due and self._lease.is_mine(record):
             worker = _Worker(record)
             worker.thread = start_thread(partial(self._work, worker), f"lockstep {record.task_id}")
             self._workers[record.task_id] = worker
@@ -186,7 +203,7 @@ class Desk:
     def _next_step(self, worker: _Worker) -> Step | None:
         with self._lock:
             record = worker.record
-            if not record.is_due or self._stopping.is_set():
+            if not record.is_due or worker.is_lost or self._stopping.is_set():
                 del self._workers[record.task_id]
                 return None
             function = self._functions.get(WORK.get(record.state, Work.CANCEL))
@@ -212,7 +229,8 @@ class Desk:
             try:
                 with self._lock:
                     worker.step = None
-                    self._conclude(worker, step, error)
+                    while not self._conclude(worker, step, error):
+                        pass
             except StoreUnavailable as unavailable:
                 _log.error("the end of the work on task %s cannot be stored: %s", step.stored.task_id, unavailable)
                 if self._stopping.wait(STORE_PAUSE_S):
@@ -220,25 +238,88 @@ class Desk:
             else:
                 return
 
-    def _conclude(self, worker: _Worker, step: Step, error: BaseException | None) -> None:
-        if error is not None and step.is_stopped:
-            return
-        stored = replace(step.stored, epoch=worker.record.epoch)
+    def _conclude(self, worker: _Worker, step: Step, error: BaseException | None) -> bool:
+        """Store what the end of a function means if that is still for us to say; False: it has to be thought over."""
+        record = worker.record
+        has_moved_on = (record.state, record.attempt) != (step.stored.state, step.stored.attempt)
+        if has_moved_on or (error is not None and step.is_stopped):
+            return True
+        stored = replace(step.stored, epoch=record.epoch)
         if error is not None and stored.state not in DONE:
             _log.error(
                 "the cancel function failed on %s; it runs again at the next start", stored.task_id, exc_info=error
             )
             worker.record = replace(stored, cleanup_due=False)
-            return
+            self._lease.leave_alone(stored.task_id)
+            return True
         after = finished(stored, step) if error is None else failed(stored, worker.progress, error)
+        after = self._lease.held(stored, after)
         if not self.store.replace(stored, after):
-            worker.record = self.store.get(stored.task_id) or after
-            return
+            self._look_again(worker)
+            return worker.is_lost
         worker.record = after
         if after.state is not stored.state:
             level = logging.INFO if error is None else logging.ERROR
             _log.log(level, "task %s of release %s is %s", after.task_id, after.release_id, after.state, exc_info=error)
             self._reporter.tell(after.task_id, after.state, after.progress, after.findings())
+        return True
+
+    def _look_again(self, worker: _Worker) -> None:
+        """Take in what somebody else has made of a task at work. Called under the lock."""
+        seen, found = worker.record, self.store.get(worker.record.task_id)
+        if found is None or not self._lease.is_mine(found):
+            _log.warning("the work on task %s stops here: another process has taken it over", seen.task_id)
+            worker.is_lost = True
+            worker.stop()
+        elif (found.state, found.attempt) != (seen.state, seen.attempt):
+            self._put_to_work(found)
+        else:
+            worker.record = found
+
+    def _take_up(self) -> None:
+        """Go on with what nobody works on. Called under the lock."""
+        for left in self._lease.free(self.store.due()):
+            again = self._lease.taken_up(left)
+            if not self._is_at_work_on(left) and self.store.replace(left, again):
+                _log.info("task %s is taken up again (%s, attempt %d)", again.task_id, again.state, again.attempt)
+                self._put_to_work(again)
+
+    def _is_at_work_on(self, task: StoredTask) -> bool:
+        """Tell whether a worker of ours has the task; one that an earlier start left behind has not."""
+        return self._lease.is_shared and task.task_id in self._workers and self._lease.is_mine(task)
+
+    def _keep_watch(self) -> None:
+        """Say of the work of this process that it goes on, and take up what another has left, until it all ends."""
+        while not self._stopping.wait(self._lease.beat_s):
+            try:
+                with self._lock:
+                    for worker in list(self._workers.values()):
+                        self._beat(worker)
+                    self._take_up()
+            except StoreUnavailable as unavailable:
+                _log.warning("other processes cannot be told what is at work here: %s", unavailable)
+                self._lease.forget()
+            for worker in list(self._workers.values()):
+                if not worker.is_lost and self._lease.is_at_risk(worker.beaten_at):
+                    _log.error("the work on task %s stops here: another may take it over", worker.record.task_id)
+                    worker.is_lost = True
+                    worker.stop()
+
+    def _beat(self, worker: _Worker) -> None:
+        seen, now = worker.record, time.monotonic()
+        if seen.is_due and not worker.is_lost:
+            beaten = replace(worker.seen(), beat=seen.beat + 1)
+            if self.store.replace(seen, beaten):
+                worker.record, worker.beaten_at = beaten, now
+            else:
+                self._look_again(worker)
+
+    def _give_back(self) -> None:
+        """Let other processes have what was cut off here, at once."""
+        with suppress(StoreUnavailable):
+            for left in self.store.due():
+                if self._lease.is_mine(left) and left.task_id not in self._workers:
+                    self.store.replace(left, replace(left, holder=None))
 
 
 def _answered(request: Request, seen: StoredTask | None) -> tuple[StoredTask | None, Refused | None]:

@@ -25,8 +25,8 @@ from lockstep.taskkit.coordinator import Coordinator, Token
 from lockstep.taskkit.desk import Desk
 from lockstep.taskkit.identity import Identity, check_host, identity_of_environment
 from lockstep.taskkit.report import Reporter
-from lockstep.taskkit.sqlite_store import SqliteStore
 from lockstep.taskkit.store import TaskStore
+from lockstep.taskkit.stores import store_at
 from lockstep.taskkit.task import TaskFunction
 from lockstep.taskkit.work import Work
 
@@ -34,7 +34,7 @@ COORDINATOR_VARIABLES: Final = ("LOCKSTEP_COORDINATOR_URL", "COORDINATOR_API", "
 """Where the coordinator's address is looked for, in this order; the last two are names that older services know."""
 
 STORE_VARIABLE: Final = "LOCKSTEP_TASKS_DB"
-"""The file for the tasks, where the service names no store; without it, `<name of the service>.db` right here."""
+"""A path or an address for the tasks, where the service names no store; without it, `<its name>.db` right here."""
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long Python lets a thread that computes keep the others waiting while a service runs; usually ten times that.
@@ -62,7 +62,8 @@ class TaskService:
         name: what the service is called, shown to people.
         version: the service's own version.
         message: a sentence for `GET /status`.
-        store: where tasks are kept; an `SqliteStore` if not given.
+        store: where tasks are kept: a store, or a path or an address such as `postgresql://…` or `dynamodb://…`
+            (`stores`); from the environment (`LOCKSTEP_TASKS_DB`) if not given, and else a file of SQLite.
         coordinator_url: where the coordinator is, to be told of progress and states; from the environment
             (`LOCKSTEP_COORDINATOR_URL`) if not given, and "" for none: the coordinator then learns all by polling.
         token: a bearer token for the coordinator, or a function that brings one.
@@ -77,7 +78,7 @@ class TaskService:
         stop_patience_s: how long to wait for the work to stop when the service goes down, in seconds.
 
     Raises:
-        ValueError: the coordinator's address is none, or the identity is not a whole one.
+        ValueError: the coordinator's address or that of the tasks is none, or the identity is not a whole one.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class TaskService:
         *,
         version: str = "0.0.0",
         message: str = "ready to take part in releases",
-        store: TaskStore | None = None,
+        store: TaskStore | str | None = None,
         coordinator_url: str | None = None,
         token: Token | None = None,
         identity: Identity | None = None,
@@ -103,7 +104,7 @@ class TaskService:
         self.identity = identity or identity_of_environment()
         self._functions: dict[Work, TaskFunction] = {}
         url = _coordinator_url() if coordinator_url is None else coordinator_url
-        tasks = store or _default_store(name)
+        tasks = _store(store, name)
 
         def callback_token(task_id: str) -> str | None:
             stored = tasks.get(task_id)
@@ -187,6 +188,8 @@ def _coordinator_url() -> str:
     return next(filter(None, map(os.environ.get, COORDINATOR_VARIABLES)), "")
 
 
-def _default_store(name: str) -> TaskStore:
+def _store(given: TaskStore | str | None, name: str) -> TaskStore:
+    if given is not None and not isinstance(given, str):
+        return given
     file_name = re.sub(r"\W+", "-", name).strip("-").lower() or "tasks"
-    return SqliteStore(os.environ.get(STORE_VARIABLE) or f"{file_name}.db")
+    return store_at(given or os.environ.get(STORE_VARIABLE) or f"{file_name}.db", service=name)

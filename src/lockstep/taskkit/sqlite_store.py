@@ -36,7 +36,9 @@ CREATE TABLE IF NOT EXISTS lockstep_task (
   retryable INTEGER,
   metrics TEXT,
   preview TEXT,
-  callback_token TEXT
+  callback_token TEXT,
+  holder TEXT,
+  beat INTEGER
 )
 """
 _ADDED: Final = {
@@ -45,6 +47,8 @@ _ADDED: Final = {
     "metrics": "TEXT",
     "preview": "TEXT",
     "callback_token": "TEXT",
+    "holder": "TEXT",
+    "beat": "INTEGER",
 }
 """Columns that files made by earlier versions do not have. They may be null, so that an earlier version can go on."""
 
@@ -62,6 +66,8 @@ class SqliteStore:
 
     `busy_timeout_s` is how long to wait for another process: one that writes to the file, or one that is just ending.
     """
+
+    lease_s: float | None = None
 
     def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0) -> None:
         self.path = Path(path)
@@ -180,6 +186,8 @@ def _to_row(task: StoredTask) -> tuple[Any, ...]:
         None if task.metrics is None else json.dumps(dict(task.metrics)),
         task.preview,
         task.callback_token,
+        task.holder,
+        task.beat,
     )
 
 
@@ -191,4 +199,5 @@ def _from_row(row: Sequence[Any]) -> StoredTask:
     columns["cleanup_due"] = bool(columns["cleanup_due"])
     columns["retryable"] = None if columns["retryable"] is None else bool(columns["retryable"])
     columns["metrics"] = None if columns["metrics"] is None else json.loads(columns["metrics"])
+    columns["beat"] = columns["beat"] or 0
     return StoredTask(**columns)

@@ -5,6 +5,9 @@ makes no such promise and is for tests). And `replace` is a comparison and a cha
 the same task, one changes it and the other learns that it came too late. Nothing else here knows any rule: which
 change is right is decided by whoever calls.
 
+Some stores belong to one process at a time. In others (`lease_s`) many processes of one service may work side by side;
+how they keep off each other's tasks is told in `lease`.
+
 Every method may be called from any thread, may block for a moment, and raises `StoreUnavailable` when the store
 cannot be used just now. `tests/taskkit/test_task_stores.py` is the contract, one suite for all of them.
 """
@@ -37,7 +40,9 @@ class StoredTask:
     task is over and the cancel function has not finished yet. `error` is the sentence of the failure, and `retryable`
     whether another release may fare better, where the function said so. `epoch` is the highest that a request for the
     task came with, if any came with one. `metrics` and `preview` are what the stage function said about what it staged.
-    `callback_token` is what the coordinator gave to report on the task with, if it gave anything.
+    `callback_token` is what the coordinator gave to report on the task with, if it gave anything. Where processes share
+    a store, `holder` is the one that works on the task, and `beat` a number that rises for as long as it does; the
+    progress is kept with each beat.
     """
 
     task_id: str
@@ -54,6 +59,8 @@ class StoredTask:
     metrics: Mapping[str, Metric] | None = None
     preview: str | None = None
     callback_token: str | None = field(default=None, repr=False)
+    holder: str | None = None
+    beat: int = 0
 
     @property
     def is_due(self) -> bool:
@@ -72,10 +79,17 @@ class StoredTask:
 
 
 class TaskStore(Protocol):
-    """The port."""
+    """The port.
+
+    Attributes:
+        lease_s: how long a process may stay silent before others take over its tasks, in seconds; None where a store
+            belongs to one process at a time.
+    """
+
+    lease_s: float | None
 
     def open(self) -> None:
-        """Make ready and claim the store for this process; again on an open store: nothing happens.
+        """Make ready, and claim a store that is not shared; again on an open store: nothing happens.
 
         Raises:
             StoreUnavailable: it cannot be opened, or belongs to another process that is alive.
@@ -94,11 +108,13 @@ class TaskStore(Protocol):
         """Put `new` in the place of `seen`; False, and no change, when its state, attempt or epoch is another now."""
 
     def due(self) -> Sequence[StoredTask]:
-        """Return the tasks for which a function has to run (`StoredTask.is_due`)."""
+        """Return the tasks for which a function has to run (`StoredTask.is_due`); the latest changes may be missing."""
 
 
 class MemoryStore:
     """Tasks in a dictionary, gone with the process: for tests, and for services whose work leaves nothing behind."""
+
+    lease_s: float | None = None
 
     def __init__(self) -> None:
         self._lock = Lock()
