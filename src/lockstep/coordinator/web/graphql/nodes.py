@@ -1,134 +1,24 @@
-"""The things that can be asked for, each with the lists and the single things that it leads to.
+"""The things that can be asked for, each with what it leads to, and how each is shown.
 
-What hangs on a release is seen by those who see the release, by whichever way they come to it: every list and every
-link goes through the visit, which asks the store for what the caller may see. Of a task service, which only those who
-run releases may see whole, others are shown the name and how it does, never its address.
+Of a task service, which only those who run releases may see whole, others are shown the name and how it does, never its
+address.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 from uuid import UUID
 
 import strawberry
-from strawberry.annotation import StrawberryAnnotation
-from strawberry.extensions import FieldExtension
-from strawberry.types.arguments import StrawberryArgument
-from strawberry.types.field import StrawberryField
 
-from lockstep.coordinator.core.graph import Entity, Node, Wanted
+from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.core.model import EventType, Release
 from lockstep.coordinator.core.records import Event, ReleaseNote, Study, TaskService, TaskView
 from lockstep.coordinator.services.access import Act
-from lockstep.coordinator.web.graphql.connections import UNLIMITED, Connection, connection, read_span, whole
-from lockstep.coordinator.web.graphql.filters import ARGUMENTS, read_conditions, read_order
-from lockstep.coordinator.web.graphql.ids import global_id, read_id
-from lockstep.coordinator.web.graphql.mistakes import Refused
+from lockstep.coordinator.web.graphql.connections import Connection
+from lockstep.coordinator.web.graphql.fields import AnyNode, Info, linked, listing, shows, thing_id
 from lockstep.coordinator.web.graphql.visit import Visit
 
-Info = strawberry.Info[Visit, None]
-
-TYPE_NAMES: Final[Mapping[Entity, str]] = {
-    Entity.RELEASE: "ReleaseNode",
-    Entity.STUDY: "StudyNode",
-    Entity.TASK: "TaskNode",
-    Entity.SERVICE: "TaskServiceNode",
-    Entity.EVENT: "EventNode",
-    Entity.NOTE: "ReleaseNoteNode",
-}
-"""What each kind of thing is called in the schema, and in its ids."""
-
 strawberry.enum(EventType, name="EventEventType", description="How much attention an event asks for.")
-
-
-def argument(name: str, kind: Any, about: str = "", spelt: str | None = None) -> StrawberryArgument:  # noqa: ANN401 - any type of a schema
-    """Return an argument that may be left out; `spelt` is its name for clients, if that is not as usual."""
-    annotation = StrawberryAnnotation(kind | None)
-    return StrawberryArgument(name, spelt, annotation, default=strawberry.UNSET, description=about or None)
-
-
-PAGING: Final = (
-    argument("before", str),
-    argument("after", str),
-    argument("first", int),
-    argument("last", int),
-    argument("order_by", str),
-)
-"""What every list can be asked by."""
-
-
-class ListOf(FieldExtension):
-    """Makes a field a list of things of one kind: the whole list at the root, that of a thing below it."""
-
-    def __init__(self, entity: Entity) -> None:
-        self._entity = entity
-
-    def apply(self, field: StrawberryField) -> None:
-        """Give the field its arguments."""
-        own = ARGUMENTS[self._entity].items()
-        field.arguments = [*PAGING, *(argument(name, each.kind, each.about) for name, each in own)]
-
-    async def resolve_async(self, next_: Any, source: Any, info: Info, **asked: Any) -> Connection[Any]:  # noqa: ANN401, ARG002
-        """Return the list."""
-        span = read_span(info.field_name, asked)
-        parent: Entity | None = None if source is None else source.entity
-        conditions, oldest_first = read_conditions(self._entity, asked), read_order(asked)
-        wanted = Wanted(self._entity, parent, conditions, oldest_first, span, UNLIMITED)
-        visit = info.context
-        if self._entity is Entity.SERVICE and not visit.may(Act.SEE_SERVICES):
-            return whole(())
-        piece = await (visit.listed(wanted) if parent is None else visit.listed_of(_place(info), wanted, source.kf_id))
-        return connection(piece, span, lambda node: show(node, visit))
-
-
-class OneOf(FieldExtension):
-    """Makes a field the one thing of a kind that an id names; nothing if it is nobody's, or what may not be seen."""
-
-    def __init__(self, entity: Entity) -> None:
-        self._entity = entity
-
-    def apply(self, field: StrawberryField) -> None:
-        """Give the field its argument."""
-        field.arguments = [StrawberryArgument("id", None, StrawberryAnnotation(strawberry.ID))]
-
-    async def resolve_async(self, next_: Any, source: Any, info: Info, **asked: Any) -> "AnyNode | None":  # noqa: ANN401, ARG002
-        """Return the thing.
-
-        Raises:
-            Refused: it is the id of a thing of another kind.
-        """
-        type_name = TYPE_NAMES[self._entity]
-        kind, kf_id = read_id(asked["id"]) or (type_name, "")
-        if kind != type_name:
-            raise Refused(f"Must receive a {type_name} id.")
-        hidden = self._entity is Entity.SERVICE and not info.context.may(Act.SEE_SERVICES)
-        return None if hidden or not kf_id else await _linked(info, self._entity, kf_id)
-
-
-def _place(info: Info) -> tuple[str, ...]:
-    """Return the place in the query that is being answered, whichever things of the lists on the way it is about."""
-    return tuple(name for name in info.path.as_list() if isinstance(name, str))
-
-
-async def _nothing() -> None:
-    """Stand for what `ListOf` and `OneOf` do."""
-
-
-def listing(entity: Entity, about: str) -> Any:  # noqa: ANN401 - the field's type is its annotation
-    """Return a field that is a list."""
-    return strawberry.field(resolver=_nothing, extensions=[ListOf(entity)], description=about)
-
-
-def single(entity: Entity, about: str) -> Any:  # noqa: ANN401 - the field's type is its annotation
-    """Return a field that is one thing, by its id."""
-    return strawberry.field(resolver=_nothing, extensions=[OneOf(entity)], description=about)
-
-
-@strawberry.interface(name="Node", description="Something with an id of its own among all things.")
-class AnyNode:
-    """Something with an id."""
-
-    id: strawberry.ID
 
 
 @strawberry.type(description="A set of studies on its way to every task service.")
@@ -167,24 +57,19 @@ class StudyNode(AnyNode):
 
 
 async def _release(root: Any, info: Info) -> Any:  # noqa: ANN401 - the fields' types are their annotations
-    return await _linked(info, Entity.RELEASE, root.release_id)
+    return await linked(info, Entity.RELEASE, root.release_id)
 
 
 async def _task_service(root: Any, info: Info) -> Any:  # noqa: ANN401
-    return await _linked(info, Entity.SERVICE, root.service_id)
+    return await linked(info, Entity.SERVICE, root.service_id)
 
 
 async def _task(root: Any, info: Info) -> Any:  # noqa: ANN401
-    return await _linked(info, Entity.TASK, root.task_id)
+    return await linked(info, Entity.TASK, root.task_id)
 
 
 async def _study(root: Any, info: Info) -> Any:  # noqa: ANN401
-    return await _linked(info, Entity.STUDY, root.study_id)
-
-
-async def _linked(info: Info, entity: Entity, kf_id: str | None) -> AnyNode | None:
-    found = None if kf_id is None else await info.context.one(_place(info), entity, kf_id)
-    return None if found is None else show(found, info.context)
+    return await linked(info, Entity.STUDY, root.study_id)
 
 
 @strawberry.type(description="One task service's part in one release.")
@@ -257,22 +142,10 @@ class ReleaseNoteNode(AnyNode):
     study: StudyNode | None = strawberry.field(resolver=_study)
 
 
-def show(node: Node, visit: Visit) -> AnyNode:
-    """Return a row as the caller is shown it."""
-    record = node.record
-    if isinstance(record, TaskService):
-        return _service_node(record, node.uuid, whole=visit.may(Act.SEE_SERVICES))
-    shown: AnyNode = _SHOWN[type(record)](record, node.uuid)
-    return shown
-
-
-def _id(entity: Entity, kf_id: str) -> strawberry.ID:
-    return strawberry.ID(global_id(TYPE_NAMES[entity], kf_id))
-
-
-def _release_node(release: Release, uuid: str) -> ReleaseNode:
+@shows(Release)
+def _release_node(release: Release, uuid: str, _: Visit) -> ReleaseNode:
     return ReleaseNode(
-        id=_id(Entity.RELEASE, release.kf_id),
+        id=thing_id(Entity.RELEASE, release.kf_id),
         kf_id=release.kf_id,
         uuid=UUID(uuid),
         author=release.author,
@@ -286,9 +159,10 @@ def _release_node(release: Release, uuid: str) -> ReleaseNode:
     )
 
 
-def _study_node(study: Study, _: str) -> StudyNode:
+@shows(Study)
+def _study_node(study: Study, _: str, __: Visit) -> StudyNode:
     return StudyNode(
-        id=_id(Entity.STUDY, study.kf_id),
+        id=thing_id(Entity.STUDY, study.kf_id),
         kf_id=study.kf_id,
         name=study.name,
         visible=study.visible,
@@ -297,10 +171,11 @@ def _study_node(study: Study, _: str) -> StudyNode:
     )
 
 
-def _task_node(view: TaskView, uuid: str) -> TaskNode:
+@shows(TaskView)
+def _task_node(view: TaskView, uuid: str, _: Visit) -> TaskNode:
     task = view.task
     return TaskNode(
-        id=_id(Entity.TASK, task.kf_id),
+        id=thing_id(Entity.TASK, task.kf_id),
         kf_id=task.kf_id,
         uuid=UUID(uuid),
         state=task.state.value,
@@ -311,9 +186,11 @@ def _task_node(view: TaskView, uuid: str) -> TaskNode:
     )
 
 
-def _service_node(service: TaskService, uuid: str, *, whole: bool) -> TaskServiceNode:
+@shows(TaskService)
+def _service_node(service: TaskService, uuid: str, visit: Visit) -> TaskServiceNode:
+    whole = visit.may(Act.SEE_SERVICES)
     return TaskServiceNode(
-        id=_id(Entity.SERVICE, service.kf_id),
+        id=thing_id(Entity.SERVICE, service.kf_id),
         kf_id=service.kf_id,
         uuid=UUID(uuid),
         name=service.name,
@@ -327,9 +204,10 @@ def _service_node(service: TaskService, uuid: str, *, whole: bool) -> TaskServic
     )
 
 
-def _event_node(event: Event, uuid: str) -> EventNode:
+@shows(Event)
+def _event_node(event: Event, uuid: str, _: Visit) -> EventNode:
     return EventNode(
-        id=_id(Entity.EVENT, event.kf_id),
+        id=thing_id(Entity.EVENT, event.kf_id),
         kf_id=event.kf_id,
         uuid=UUID(uuid),
         event_type=event.event_type,
@@ -341,9 +219,10 @@ def _event_node(event: Event, uuid: str) -> EventNode:
     )
 
 
-def _note_node(note: ReleaseNote, uuid: str) -> ReleaseNoteNode:
+@shows(ReleaseNote)
+def _note_node(note: ReleaseNote, uuid: str, _: Visit) -> ReleaseNoteNode:
     return ReleaseNoteNode(
-        id=_id(Entity.NOTE, note.kf_id),
+        id=thing_id(Entity.NOTE, note.kf_id),
         kf_id=note.kf_id,
         uuid=UUID(uuid),
         author=note.author,
@@ -352,12 +231,3 @@ def _note_node(note: ReleaseNote, uuid: str) -> ReleaseNoteNode:
         release_id=note.release_id,
         study_id=note.study_id,
     )
-
-
-_SHOWN: Final[Mapping[type, Any]] = {
-    Release: _release_node,
-    Study: _study_node,
-    TaskView: _task_node,
-    Event: _event_node,
-    ReleaseNote: _note_node,
-}

@@ -10,9 +10,10 @@ from lockstep.coordinator.core.records import NewNote
 from lockstep.coordinator.services import writing
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import NoteEdit, check
+from lockstep.coordinator.web.graphql.fields import Info, show
 from lockstep.coordinator.web.graphql.given import key
 from lockstep.coordinator.web.graphql.mistakes import Refused
-from lockstep.coordinator.web.graphql.nodes import Info, ReleaseNoteNode, show
+from lockstep.coordinator.web.graphql.nodes import ReleaseNoteNode
 
 
 @strawberry.input(description="A note to be written on a study in a release, in Markdown.")

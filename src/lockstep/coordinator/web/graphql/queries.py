@@ -5,16 +5,14 @@ import strawberry
 from lockstep import __version__
 from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.web.graphql.connections import Connection
+from lockstep.coordinator.web.graphql.fields import Info, listing, single
 from lockstep.coordinator.web.graphql.nodes import (
     EventNode,
-    Info,
     ReleaseNode,
     ReleaseNoteNode,
     StudyNode,
     TaskNode,
     TaskServiceNode,
-    listing,
-    single,
 )
 from lockstep.coordinator.web.graphql.users import ALL_USERS, UserNode, my_profile
 

@@ -11,9 +11,10 @@ from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import ReleaseEdit, check
 from lockstep.coordinator.services.inputs import ReleaseInput as NewRelease
 from lockstep.coordinator.web.graphql.connections import Connection, whole
+from lockstep.coordinator.web.graphql.fields import Info, show
 from lockstep.coordinator.web.graphql.given import fields_of, key
 from lockstep.coordinator.web.graphql.mistakes import Refused
-from lockstep.coordinator.web.graphql.nodes import Info, ReleaseNode, StudyNode, show
+from lockstep.coordinator.web.graphql.nodes import ReleaseNode, StudyNode
 from lockstep.protocol.states import SETTLED_RELEASES
 
 _NO_RELEASE = "The release was not found."

@@ -9,9 +9,10 @@ from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.inputs import ServiceEdit, check
 from lockstep.coordinator.services.inputs import ServiceInput as NewService
+from lockstep.coordinator.web.graphql.fields import Info, show
 from lockstep.coordinator.web.graphql.given import fields_of, key
 from lockstep.coordinator.web.graphql.mistakes import Refused
-from lockstep.coordinator.web.graphql.nodes import Info, TaskServiceNode, show
+from lockstep.coordinator.web.graphql.nodes import TaskServiceNode
 
 
 @strawberry.input(description="A task service, as it is to be.")

@@ -20,9 +20,9 @@ from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.core.users import Profile, User, UserFilter
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.web.graphql.connections import UNLIMITED, Connection, read_span, whole
+from lockstep.coordinator.web.graphql.fields import PAGING, AnyNode, Info, argument
 from lockstep.coordinator.web.graphql.filters import moment, read, read_order, text
 from lockstep.coordinator.web.graphql.ids import global_id
-from lockstep.coordinator.web.graphql.nodes import PAGING, AnyNode, Info, argument
 from lockstep.coordinator.web.graphql.visit import Visit
 
 _TEXTS: Final = {
