@@ -10,6 +10,7 @@ from lockstep.cli import (
     check,
     doctor,
     events,
+    importing,
     new,
     notes,
     released,
@@ -37,7 +38,7 @@ app = typer.Typer(
         "lockstep release start --help       start a release on it",
     ),
 )
-_SERVERS = (servers, stack, task_services, reports, check, new, doctor)
+_SERVERS = (servers, stack, task_services, reports, check, new, doctor, importing)
 _CLIENTS = (account, services, studies, released, tasks, notes, events, webhooks)
 for group in (*_SERVERS, *_CLIENTS):
     app.add_typer(group.app)

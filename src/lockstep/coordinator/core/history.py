@@ -51,6 +51,10 @@ Whether a study is deleted is not among them: the data service knows, and coordi
 """
 
 
+OF_ONE_LEFT_OUT: Final = "its release was left out"
+"""The reason for what hangs on a release that is not brought."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Something that was left out, or is not just as it is over there; the reason is half a sentence."""

@@ -5,11 +5,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.store.database import Database, postgres_url
+from lockstep.coordinator.store.examining import ask_schema, open_to_look
 from lockstep.coordinator.store.fresh import RandomBits
+from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.coordinator.store.migrating import migrate, sqlite_file
 from lockstep.coordinator.store.sql import SqlStore
 from lockstep.coordinator.store.sqlite import BUSY_TIMEOUT_S, SqliteDatabase
+from lockstep.coordinator.store.tables import SCHEMA
 
 
 @asynccontextmanager
@@ -32,6 +36,29 @@ async def open_store(
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_to_read(database_url: str) -> AsyncIterator[SqlStore | MemoryStore]:
+    """Keep a store open that is only read, whoever is at work on it; an empty one where there is no database yet.
+
+    Raises:
+        Unavailable: the database cannot be read, or has the schema of another version.
+    """
+    if postgres_url(database_url) is None and not sqlite_file(database_url).exists():
+        yield MemoryStore()
+        return
+    database = open_to_look(database_url)
+    try:
+        schema, _ = await database.read(ask_schema)
+        if schema not in {None, SCHEMA}:
+            raise Unavailable(
+                f"The database has schema {schema}, and this version of Lockstep reads {SCHEMA}; `lockstep migrate` "
+                "brings it there."
+            )
+        yield SqlStore(database) if schema else MemoryStore()
+    finally:
+        await database.close()
 
 
 def _database(database_url: str, busy_timeout_s: float) -> Database:
