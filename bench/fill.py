@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, create_engine, insert, select
 
 from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.coordinator.store import tables
-from lockstep.coordinator.store.bulk import execute_many
+from lockstep.coordinator.store.bulk import insert_many
 from lockstep.protocol.ids import Prefix, make_id
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import ReleaseState, TaskState
@@ -73,7 +73,7 @@ def _belongings(connection: Connection, rows: list[Row], services: list[str], ta
 
 def _insert(connection: Connection, table: Table, rows: list[Row]) -> None:
     if rows:
-        execute_many(connection, insert(table), {name: [row[name] for row in rows] for name in rows[0]})
+        insert_many(connection, table, {name: [row[name] for row in rows] for name in rows[0]})
 
 
 NUMBERS = count(1)

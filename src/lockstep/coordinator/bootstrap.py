@@ -154,10 +154,7 @@ async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
     """
     stop = _wish_to_end()
     async with running(settings) as coordinator:
-        # What is loaded by now stays; looking through it for garbage would hold up every answer for 60 ms at times.
-        # A large answer is looked through a few times while it is made, not hundreds of times; it takes half as long.
-        gc.freeze()
-        gc.set_threshold(10_000)
+        _collect_seldom()
         ready(coordinator)
         await asyncio.to_thread(coordinator.warm_up)
         await stop.wait()
@@ -172,7 +169,7 @@ async def work(settings: Settings, ready: Callable[[], None]) -> None:
     """
     stop = _wish_to_end()
     async with working(settings):
-        gc.freeze()
+        _collect_seldom()
         ready()
         await stop.wait()
         _end_in_time()
@@ -392,6 +389,15 @@ async def _at_work(*jobs: Job) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
+
+
+def _collect_seldom() -> None:
+    """Look for garbage seldom: what is loaded by now stays, and looking through it would hold everything up for 60 ms.
+
+    A large answer, and a step of a large release, is looked through a few times while it is made and not hundreds.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def _wish_to_end() -> asyncio.Event:

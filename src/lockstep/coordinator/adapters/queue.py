@@ -142,7 +142,7 @@ class _Listener(Worker[Any]):
 
 
 class _Queue(RedisQueue):
-    """A queue whose listeners wait patiently for a Redis that is away."""
+    """A queue whose listeners wait patiently for a Redis that is away, and which tells nobody what became of a job."""
 
     away = False
 
@@ -157,3 +157,6 @@ class _Queue(RedisQueue):
             return None
         self.away = False
         return job
+
+    async def notify(self, job: Job) -> None:
+        """Say nothing: nobody waits for a job, and the ring comes one answer of Redis sooner."""

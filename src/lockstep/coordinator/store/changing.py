@@ -10,14 +10,13 @@ so that two changes of one release come one after the other. What spans releases
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from lockstep.coordinator.core.model import Ahead, Change, Release, Snapshot, Task
 from lockstep.coordinator.core.versions import Version
-from lockstep.coordinator.store.bulk import execute_many
+from lockstep.coordinator.store.bulk import insert_many, update_many
 from lockstep.coordinator.store.found_by import publish_studies, store_tags
 from lockstep.coordinator.store.fresh import FreshIds
 from lockstep.coordinator.store.promises import changed_tasks, check_same
@@ -82,8 +81,6 @@ _HIGHEST_PUBLISHED: Final = (
     .limit(1)
 )
 _UPDATE_RELEASE: Final = update(release).where(release.c.position == bindparam("at_position"))
-_UPDATE_TASK: Final = update(task).where(task.c.kf_id == bindparam("of_kf_id"))
-_INSERT_EVENT: Final = insert(event)
 _INSERT_VERSION: Final = insert(version_ledger)
 _WAITING: Final = (
     select(release.c.position)
@@ -208,25 +205,26 @@ def _store_tasks(connection: Connection, before: Mapping[str, Task], tasks: Sequ
     stored = zip(*(task_values(before[row.kf_id]) for row in tasks), strict=True)
     differing = {name: column for name, column, was in zip(TASK_FIELDS, values, stored, strict=False) if column != was}
     if differing:
-        execute_many(connection, _UPDATE_TASK, {**differing, "of_kf_id": [row.kf_id for row in tasks]})
+        update_many(connection, task, "kf_id", {**differing, "kf_id": [row.kf_id for row in tasks]})
 
 
 def _store_events(connection: Connection, ids: FreshIds, decided: Change) -> None:
     drafts = decided.events
     if drafts:
         take_turns(connection, Turn.EVENTS)
-        rows: dict[str, Iterable[object]] = {
+        number = len(drafts)
+        rows: dict[str, Sequence[object]] = {
             "kf_id": [ids.kf_id(Prefix.EVENT) for _ in drafts],
             "uuid": [ids.uuid() for _ in drafts],
             "event_type": [draft.event_type for draft in drafts],
             "message": [draft.message for draft in drafts],
-            "created_at": repeat(decided.at),
-            "release_id": repeat(decided.release.kf_id),
+            "created_at": [decided.at] * number,
+            "release_id": [decided.release.kf_id] * number,
             "task_service_id": [draft.service_id for draft in drafts],
             "task_id": [draft.task_id for draft in drafts],
-            "actor": repeat(decided.actor),
+            "actor": [decided.actor] * number,
         }
-        execute_many(connection, _INSERT_EVENT, rows)
+        insert_many(connection, event, rows)
 
 
 def _differing(before: Values, after: Values) -> Values:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import repeat
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, true, update
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, true, update
 from lockstep.coordinator.core.model import Release, Task
 from lockstep.coordinator.core.records import NewRelease, ReleaseView, RequestKey
 from lockstep.coordinator.core.versions import Version, candidate_version
-from lockstep.coordinator.store.bulk import execute_many
+from lockstep.coordinator.store.bulk import insert_many
 from lockstep.coordinator.store.catalogue import IN_SERVICE, known_studies
 from lockstep.coordinator.store.changing import add_to_tallies
 from lockstep.coordinator.store.found_by import made_by, remember, store_tags
@@ -44,7 +43,6 @@ _ENABLED_SERVICES: Final = (
     .order_by(task_service.c.position)
 )
 _INSERT_RELEASE: Final = insert(release).returning(release.c.position)
-_INSERT_TASK: Final = insert(task)
 _POINT_STUDIES_AT_NEWEST: Final = (
     update(study)
     .where(
@@ -118,4 +116,4 @@ def _store_tasks(connection: Connection, ids: FreshIds, release_id: str, tasks: 
     for name in ("service_name", "service_url"):
         del columns[name]
     uuids = [ids.uuid() for _ in tasks]
-    execute_many(connection, _INSERT_TASK, {**columns, "uuid": uuids, "release_id": repeat(release_id)})
+    insert_many(connection, task, {**columns, "uuid": uuids, "release_id": [release_id] * len(tasks)})

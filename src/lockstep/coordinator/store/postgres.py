@@ -63,12 +63,17 @@ _REMEDIES: Final = {
 
 
 def postgres_engine(url: URL, connections: int = CONNECTIONS) -> AsyncEngine:
-    """Return the engine for a database."""
+    """Return the engine for a database.
+
+    The connection that was used last is used next: it knows the statements already, which one that has rested must
+    have parsed anew.
+    """
     return create_async_engine(
         url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=PATIENCE_S,
+        pool_use_lifo=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "command_timeout": COMMAND_TIMEOUT_S,
