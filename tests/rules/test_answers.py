@@ -10,12 +10,12 @@ import pytest
 from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.model import EventType
 from lockstep.protocol.errors import BadMessage
-from lockstep.protocol.messages import ACCEPTED, WANTED, Action, Answer, Refusal, Silence
+from lockstep.protocol.messages import ACCEPTED, EPOCH_LIMIT, WANTED, Action, Answer, Refusal, Silence
 from lockstep.protocol.states import ReleaseState, TaskState, reached, route
 from lockstep.protocol.wire import read_progress, reply_from_http
 from tests.scripted import STUDIES, Says, Service, in_simulation, on_loopback
 from tests.simulation.loop import run
-from tests.table import Table, task_id
+from tests.table import YES, Table, task_id
 
 STEPS = (Action.INITIALIZE, Action.START, Action.PUBLISH)
 SILENCE = Silence("connection reset")
@@ -428,6 +428,51 @@ def test_a_service_that_knows_a_later_epoch_has_not_answered(action: Action) -> 
     assert table.pass_time(1) == {"A": Action.GET_STATUS}
     table.hear(Action.GET_STATUS, {"A": Answer(WANTED[action])})
     assert table.states == {"A": WANTED[action]}
+
+
+@pytest.mark.rule("A16")
+@pytest.mark.parametrize("action", STEPS)
+def test_the_next_request_comes_with_a_later_epoch_than_the_service_knows(action: Action) -> None:
+    """However far the database was put back: services that keep the highest epoch (K27) do not refuse it again."""
+    table = asked_to(action)
+    known = table.release.lease.epoch + 40
+    table.hear(action, {"A": Refusal(409, "replaced", known)})
+    assert table.pass_time(1) == {"A": Action.GET_STATUS}
+    assert table.release.lease.epoch > known
+
+
+@pytest.mark.rule("A16")
+def test_a_cancel_is_repeated_under_a_later_epoch_too() -> None:
+    table = Table("A")
+    table.started()
+    table.cancel()
+    table.decide()
+    known = table.release.lease.epoch + 40
+    table.hear(Action.CANCEL, {"A": Refusal(409, "replaced", known)})
+    assert table.pass_time(1) == {"A": Action.CANCEL}
+    assert table.release.lease.epoch > known
+
+
+@pytest.mark.rule("A16")
+def test_requests_that_are_on_their_way_are_still_awaited_under_the_later_epoch() -> None:
+    """Nothing is sent again to the other services, and their answers count."""
+    table = Table("ABC")
+    table.initialized()
+    known = table.release.lease.epoch + 40
+    assert table.hear(Action.START, {"A": Refusal(409, "replaced", known)}) == {}
+    assert table.release.lease.epoch > known
+    assert table.hear(Action.START, {"B": YES, "C": YES}) == {}
+    assert table.states == {"A": TaskState.PENDING, "B": TaskState.RUNNING, "C": TaskState.RUNNING}
+
+
+@pytest.mark.rule("A16")
+def test_an_epoch_that_nobody_can_have_counted_to_is_not_followed() -> None:
+    """It is a mistake of that one service, and the other services and the database would have to live with it."""
+    table = asked_to(Action.START)
+    epoch = table.release.lease.epoch
+    table.hear(Action.START, {"A": Refusal(409, "replaced", EPOCH_LIMIT)})
+    table.pass_time(1)
+    assert table.release.lease.epoch == epoch + 1
 
 
 @pytest.mark.rule("A16")

@@ -9,7 +9,7 @@ it back in the same commit that finds none; a decision that sends nothing needs 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,7 +27,11 @@ from lockstep.coordinator.core.sends import (
     task_deadline,
 )
 from lockstep.coordinator.core.standing import cancel_delivered, holds_up
+from lockstep.protocol.messages import Refusal
 from lockstep.protocol.states import SETTLED_TASKS, ReleaseState, TaskState
+
+_HIGHEST_EPOCH: Final = 10**9
+"""No coordinator has counted further; what a service says beyond that is a mistake, which must not become ours."""
 
 _TIMED: Final = frozenset({ReleaseState.INITIALIZING, ReleaseState.RUNNING, ReleaseState.PUBLISHING})
 
@@ -90,6 +94,7 @@ def decide(
     draft = Draft(snapshot, now)
     for receipt in receipts:
         take(draft, receipt, policy)
+    epoch = _above_all(draft, epoch, receipts)
     _pass_deadlines(draft, policy)
     settle(draft, rules)
     _end_canceling(draft, policy)
@@ -123,6 +128,23 @@ def _epoch(lease: Lease, worker: Worker, held_epoch: int, now: datetime) -> int:
     if foreign and not worker.alone and lease.until is not None and now < lease.until:
         raise LeaseHeld(f"{lease.owner} is at work on it until {lease.until}")
     return lease.epoch + 1
+
+
+def _above_all(draft: Draft, epoch: int, receipts: Sequence[Receipt]) -> int:
+    """Raise the lease's epoch above those that services refuse it for, and return it; requests on their way keep up.
+
+    Nobody else has the lease, or nothing of this would be stored; so the database was put back to an older state, and
+    without this the services would go on taking us for one who has been replaced.
+    """
+    refused = (receipt.reply for receipt in receipts if isinstance(receipt.reply, Refusal))
+    seen = max((reply.epoch or 0 for reply in refused), default=0)
+    if not epoch < seen <= _HIGHEST_EPOCH:
+        return epoch
+    for task in list(draft.tasks.values()):
+        if task.flight_epoch == epoch:
+            draft.set_task(task.kf_id, flight_epoch=seen + 1)
+    draft.set_release(lease=replace(draft.release.lease, epoch=seen + 1))
+    return seen + 1
 
 
 def _set_lease(draft: Draft, worker: Worker, epoch: int, look_again_at: datetime | None, policy: Policy) -> None:
