@@ -35,7 +35,7 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
-from lockstep.coordinator.ports import Clock, TaskServices
+from lockstep.coordinator.ports import Clock, TaskServices, always
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.inputs import TaskReport
 from lockstep.coordinator.store.memory import MemoryStore
@@ -309,7 +309,11 @@ class WithoutSockets:
 
     services: Mapping[str, Service]
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
+        if not may_leave():
+            return Silence("too late")
         said = await self.services[service_url].hear(request_to_json(request), {})
         if said is None:
             await asyncio.sleep(REQUEST_TIMEOUT_S)

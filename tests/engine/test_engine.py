@@ -1,7 +1,7 @@
 """The engine of one process, in simulated time: who wakes it, how much it does at once, and what it survives."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import NewRelease
 from lockstep.coordinator.engine.engine import BUSY_PAUSE, MOST_DRIVES, SWEEP_INTERVAL_S
-from lockstep.coordinator.ports import TaskServices
+from lockstep.coordinator.ports import TaskServices, always
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.protocol.messages import Action, Reply, Request
 from lockstep.protocol.states import ReleaseState
@@ -297,10 +297,12 @@ class Breaking:
 
     sound: TaskServices
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
         if (service_url, request.action) == ("http://A", Action.INITIALIZE):
             raise ZeroDivisionError(f"{request.action} to {service_url}")
-        return await self.sound.send(service_url, request, trace_id)
+        return await self.sound.send(service_url, request, trace_id, may_leave)
 
 
 def test_a_mistake_on_the_way_to_a_service_counts_as_no_answer() -> None:
@@ -316,6 +318,79 @@ def test_a_mistake_on_the_way_to_a_service_counts_as_no_answer() -> None:
             event = await coordinator.heard_of(release_id, "no answer in 3 attempts")
             assert event.message.endswith("the last: the request broke: ZeroDivisionError")
             assert [service.actions()[-1] for service in services] == ["cancel"] * 2
+
+    run(life())
+
+
+@dataclass
+class LongWay:
+    """A way to task services on which an action takes its time before it leaves."""
+
+    sound: TaskServices
+    slow: Action
+    seconds: float
+
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
+        if (service_url, request.action) == ("http://A", self.slow):
+            await asyncio.sleep(self.seconds)
+        return await self.sound.send(service_url, request, trace_id, may_leave)
+
+
+def test_a_request_may_take_longer_to_leave_than_a_lease_that_is_renewed() -> None:
+    async def life() -> None:
+        service = Service("A", quick=True)
+        async with in_simulation(service) as coordinator:
+            way = LongWay(coordinator.task_services, Action.INITIALIZE, 3 * coordinator.policy.lease_s)
+            coordinator.task_services = way
+            await coordinator.restart()
+            release_id = await coordinator.create()
+            await coordinator.until(release_id, "staged", way.seconds + 1)
+            assert (service.actions(polls=True), now()) == (["initialize", "start"], pytest.approx(way.seconds, abs=1))
+
+    run(life())
+
+
+@pytest.mark.rule("F8")
+def test_an_action_that_has_not_left_yet_is_called_back_by_a_cancel() -> None:
+    """One service is hard to reach; the release is canceled before `start` gets there, and only the cancel does."""
+
+    async def life() -> None:
+        far, near = Service("A"), Service("B")
+        async with in_simulation(far, near) as coordinator:
+            coordinator.task_services = LongWay(coordinator.task_services, Action.START, 10)
+            await coordinator.restart()
+            release_id = await coordinator.create()
+            await near.was_asked("start")
+            await coordinator.commands.cancel(release_id, LOCAL)
+            await coordinator.until(release_id, "canceled", 20)
+            assert far.actions() == ["initialize", "cancel"]
+            assert near.actions() == ["initialize", "start", "cancel"]
+
+    run(life())
+
+
+def test_nothing_leaves_when_the_lease_has_run_out() -> None:
+    """The database is away for longer than the lease, while a request is on its long way: it is for others by then."""
+
+    async def life() -> None:
+        service = Service("A", quick=True)
+        async with in_simulation(service) as coordinator:
+            store = Unsteady()
+            lease_s = coordinator.policy.lease_s
+            coordinator.task_services = way = LongWay(coordinator.task_services, Action.INITIALIZE, lease_s + 5)
+            await on_another_store(coordinator, store, service)
+            release_id = await created_silently(coordinator)
+            await coordinator.engine.ring(release_id)
+            await asyncio.sleep(1)
+            store.away = True
+            await asyncio.sleep(lease_s + 10)
+            assert service.asked == []
+            store.away = False
+            way.seconds = 0
+            await coordinator.until(release_id, "staged", lease_s + SWEEP_INTERVAL_S)
+            assert service.actions() == ["initialize", "start"]
 
     run(life())
 

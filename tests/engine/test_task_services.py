@@ -75,6 +75,37 @@ async def reply_of(service: Service) -> Reply:
         return await send(service.url)
 
 
+@pytest.mark.rule("T2")
+def test_what_may_not_leave_any_more_does_not_leave_at_all() -> None:
+    """It is asked once there is a connection, and not a byte has gone over it by then, or goes afterwards."""
+
+    async def life() -> None:
+        came, gone, asked = bytearray(), asyncio.Event(), list[bytes]()
+        connected = asyncio.Event()
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connected.set()
+            came.extend(await reader.read())
+            writer.close()
+            gone.set()
+
+        def may_leave() -> bool:
+            asked.append(bytes(came))
+            return False
+
+        server = await asyncio.start_server(listen, "127.0.0.1", 0)
+        async with server, HttpTaskServices() as services:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            reply = await services.send(url, REQUEST, TRACE, may_leave)
+            await connected.wait()
+            await gone.wait()
+        assert isinstance(reply, Silence)
+        assert "the lease ran out" in reply.reason
+        assert (asked, bytes(came)) == ([b""], b"")
+
+    asyncio.run(life())
+
+
 @pytest.mark.rule("R2")
 def test_the_headers_say_who_asks_and_in_which_connection() -> None:
     """Two requests of one release: the same trace and key, and a span of its own each."""

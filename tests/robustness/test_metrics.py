@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lockstep.coordinator.adapters.measured import MeasuredStore, MeasuredTaskServices
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.metrics import Metrics
+from lockstep.coordinator.ports import always
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.protocol.messages import Action, Answer, Refusal, Reply, Request, Silence
 from lockstep.protocol.states import ReleaseState
@@ -90,7 +91,9 @@ class Replying:
     def __init__(self, *replies: Reply) -> None:
         self._replies = iter(replies)
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
         return next(self._replies)
 
 

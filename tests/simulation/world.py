@@ -19,7 +19,7 @@ from lockstep.coordinator.core.records import NewRelease, StudyFacts, TaskServic
 from lockstep.coordinator.core.requests import ask_to_cancel, ask_to_publish
 from lockstep.coordinator.engine.drive import World as EngineWorld
 from lockstep.coordinator.engine.engine import Engine
-from lockstep.coordinator.ports import Store
+from lockstep.coordinator.ports import Store, always
 from lockstep.protocol.messages import Reply, Request, Silence
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
 from tests.simulation.checks import Broken, Checks, must
@@ -49,6 +49,7 @@ class Faults:
     busy_store: float = 0.0
     lost_commit: float = 0.0
     slow_store: float = 0.0
+    slow_way: float = 0.0
     lose_ring: float = 0.0
 
 
@@ -64,6 +65,7 @@ def draw_faults(random: Random) -> Faults:
         busy_store=odds(0.0, 0.0, 0.1),
         lost_commit=odds(0.0, 0.0, 0.05),
         slow_store=odds(0.0, 0.05),
+        slow_way=odds(0.0, 0.0, 0.05),
         lose_ring=odds(0.0, 0.5),
     )
 
@@ -158,9 +160,16 @@ class Coordinator:
     async def announce(self, subject_id: str) -> None:
         """Nobody watches a simulated release."""
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
+        if self.world.chance(self.world.faults.slow_way):
+            await asyncio.sleep(self.world.random.uniform(0, 2 * POLICY.lease_s))
         if not self.alive:
             await asyncio.Event().wait()
+        if not may_leave():
+            self.world.checks.seen["too late to leave"] += 1
+            return Silence("too late")
         try:
             sending = self.world.checks.sending(request)
         except Broken as broken:

@@ -45,6 +45,11 @@ from lockstep.protocol.messages import Reply, Request
 T = TypeVar("T")
 
 
+def always() -> bool:
+    """Tell that a request may leave, however late it is."""
+    return True
+
+
 class Clock(Protocol):
     """The time, which is an argument everywhere else."""
 
@@ -56,13 +61,16 @@ class Clock(Protocol):
 class TaskServices(Protocol):
     """The task services, as the engine speaks to them."""
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
         """Send one request and return what came of it; whatever goes wrong on the way is a `Silence`.
 
         Args:
             service_url: the service's registered address; the request goes to its `/tasks`.
             request: what to say. Its task and action make the `Idempotency-Key`.
             trace_id: 32 hexadecimal digits, the release's trace, for `traceparent`.
+            may_leave: asked as late as can be before anything of the request leaves; if it may not, nothing does.
         """
         ...
 

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from lockstep.coordinator.core.model import Change, Release, Snapshot
 from lockstep.coordinator.metrics import Metrics
-from lockstep.coordinator.ports import Store, TaskServices
+from lockstep.coordinator.ports import Store, TaskServices, always
 from lockstep.protocol.messages import Reply, Request
 
 T = TypeVar("T")
@@ -21,10 +21,12 @@ class MeasuredTaskServices:
         self._inner = inner
         self._metrics = metrics
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
         """Send one request, and take note of how long it took and what came of it."""
         begun = time.perf_counter()
-        reply = await self._inner.send(service_url, request, trace_id)
+        reply = await self._inner.send(service_url, request, trace_id, may_leave)
         self._metrics.sent(request.action, reply, time.perf_counter() - begun)
         return reply
 

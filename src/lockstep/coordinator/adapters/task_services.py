@@ -4,6 +4,9 @@ One session is kept for all of them, and nothing limits how many requests are on
 followed (a service that moved must be registered anew, and a redirect could lead anywhere), an answer is read up to a
 bound, and whatever goes wrong before an answer is complete is a silence with its reason.
 
+Whether a request may still leave is asked when there is a connection, right before its first byte is written: the way
+there may have taken long, and the sender may have been replaced meanwhile.
+
 A deployment with identity sends its token. One that a service does not take (401) is replaced once, and the request
 is sent again with the new one: a service that does not know us has done nothing.
 """
@@ -14,10 +17,12 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from lockstep import __version__
 from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
 from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.ports import always
 from lockstep.coordinator.tracing import NoSpans, Spans
 from lockstep.protocol.messages import Action, Answer, Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
@@ -30,6 +35,10 @@ KEEP_ALIVE_S: Final = 4
 _CAUSE_CHARS: Final = 300
 
 _UNAUTHORIZED: Final = 401
+
+
+class TooLate(Exception):
+    """A request may not leave any more."""
 
 
 class Token(Protocol):
@@ -90,23 +99,25 @@ class HttpTaskServices:
         if self._session is not None:
             await self._session.close()
 
-    async def send(self, service_url: str, request: Request, trace_id: str) -> Reply:
+    async def send(
+        self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
+    ) -> Reply:
         """Send one request and return what came of it."""
         if request.action is Action.INITIALIZE and self._callback_token is not None:
             request = replace(request, callback_token=self._callback_token(request.task_id))
         with self.spans.sending(service_url, request, trace_id) as sending:
-            reply = await self._send(service_url, request, sending.traceparent)
+            headers = {"Idempotency-Key": f"{request.task_id}:{request.action}", "traceparent": sending.traceparent}
+            reply = await self._send(service_url, _Body(request_to_json(request), may_leave), headers)
             sending.came_to("" if isinstance(reply, Answer) else reply.reason)
             return reply
 
-    async def _send(self, service_url: str, request: Request, traceparent: str) -> Reply:
-        headers = {"Idempotency-Key": f"{request.task_id}:{request.action}", "traceparent": traceparent}
+    async def _send(self, service_url: str, content: "_Body", headers: dict[str, str]) -> Reply:
         try:
             token = await self._token()
-            status, body, retry_after = await self._post(service_url, request, headers, token)
+            status, body, retry_after = await self._post(service_url, content, headers, token)
             if status == _UNAUTHORIZED and token is not None:
                 token = await self._token(refused=token)
-                status, body, retry_after = await self._post(service_url, request, headers, token)
+                status, body, retry_after = await self._post(service_url, content, headers, token)
         except TimeoutError:
             return Silence(f"no answer from {service_url} within {self._timeout_s:g} s")
         except Unavailable as error:
@@ -116,19 +127,33 @@ class HttpTaskServices:
         return reply_from_http(status, body, retry_after)
 
     async def _post(
-        self, service_url: str, request: Request, headers: dict[str, str], token: str | None
+        self, service_url: str, content: "_Body", headers: dict[str, str], token: str | None
     ) -> tuple[int, bytes, str | None]:
         if self._session is None:
             raise RuntimeError("the connections to task services are not open")
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         async with self._session.post(
-            f"{service_url.rstrip('/')}/tasks", json=request_to_json(request), headers=headers, allow_redirects=False
+            f"{service_url.rstrip('/')}/tasks", data=content, headers=headers, allow_redirects=False
         ) as response:
             body = await response.content.read(ANSWER_LIMIT_BYTES + 1)
             while len(body) <= ANSWER_LIMIT_BYTES and (more := await response.content.read(ANSWER_LIMIT_BYTES)):
                 body += more
             return response.status, body[:ANSWER_LIMIT_BYTES], response.headers.get("Retry-After")
+
+
+class _Body(aiohttp.JsonPayload):
+    """The body of a request, which leaves together with its head, if it still may."""
+
+    def __init__(self, content: object, may_leave: Callable[[], bool]) -> None:
+        super().__init__(content)
+        self._may_leave = may_leave
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write it, unless it is too late."""
+        if not self._may_leave():
+            raise TooLate("the lease ran out before the request could leave")
+        await super().write_with_length(writer, content_length)
 
 
 def _cause(error: Exception) -> str:

@@ -5,8 +5,9 @@ answers that have come, what follows from them, and what is about to be sent; on
 one round go out at the same time. Their answers are stored together: those that come while others are awaited wait a
 moment for company, longer each time, unless one of them is a refusal, which must stop the others at once.
 
-Nothing leaves once the lease has run out, as it may have while this process was held up between its commit and the
-sending: another worker may have been told since that the release is to be canceled.
+Nothing leaves once the lease has run out, as it may have while this process was held up: another worker may have been
+told since that the release is to be canceled. The sender looks for the last time when it has a connection and its
+first byte is about to leave, and so it does for a cancel that this drive has learnt of since.
 
 The drive ends in the commit that finds nothing on its way. Nothing can be missed then, since that commit has read
 everything it depends on. It refuses nothing and remembers nothing: whatever it holds when it is killed is in doubt in
@@ -24,10 +25,11 @@ import structlog
 from lockstep.coordinator.core.decide import Decision, Worker, decide, give_back
 from lockstep.coordinator.core.errors import LeaseLost, Unavailable
 from lockstep.coordinator.core.joint import JOINT_RULES, JointRule
-from lockstep.coordinator.core.model import Change, Release, Snapshot
+from lockstep.coordinator.core.model import Change, Lease, Release, Snapshot
 from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.replies import Receipt
 from lockstep.coordinator.core.sends import Send
+from lockstep.coordinator.core.standing import CANCELS
 from lockstep.coordinator.ports import Announcer, Clock, ReleaseStore, TaskServices
 from lockstep.protocol.messages import Action, Refusal, Reply, Request, Silence
 from lockstep.protocol.states import SETTLED_RELEASES
@@ -68,6 +70,8 @@ class Drive:
         self.ended = False
         self._world = world
         self._epoch = 0
+        self._lease = Lease()
+        self._canceling = False
         self._flights: dict[str, asyncio.Task[None]] = {}
         self._receipts: list[Receipt] = []
         self._arrived = asyncio.Event()
@@ -91,10 +95,11 @@ class Drive:
             while not self._grounded:
                 receipts, self._receipts = self._receipts, []
                 decision = await self._commit(receipts)
-                self._epoch = decision.epoch
-                self.ended = decision.change.release.state in SETTLED_RELEASES
+                self._epoch, release = decision.epoch, decision.change.release
+                self._lease, self._canceling = release.lease, release.state in CANCELS
+                self.ended = release.state in SETTLED_RELEASES
                 for send in decision.sends:
-                    self._take_off(send, decision.change.release)
+                    self._take_off(send, release)
                 if not self._flights and not self._woken and not self._receipts:
                     return decision.look_again_at
                 if decision.sends:
@@ -152,16 +157,20 @@ class Drive:
         self._flights[send.task_id] = asyncio.create_task(self._fly(send, release))
 
     async def _fly(self, send: Send, release: Release) -> None:
-        until = release.lease.until
-        if until is None or self._world.clock.now() >= until:
-            self._grounded = True
-            self._arrived.set()
-            return
         reply = await self._ask(send, release)
         self._receipts.append(Receipt(send.task_id, send.action, reply))
         del self._flights[send.task_id]
         if len(self._receipts) == 1 or not self._flights or isinstance(reply, Refusal):
             self._arrived.set()
+
+    def _may_leave(self, action: Action) -> bool:
+        """Tell whether a request may leave now: the lease holds, and the release is not being canceled since."""
+        until = self._lease.until
+        if until is None or self._world.clock.now() >= until:
+            self._grounded = True
+            self._arrived.set()
+            return False
+        return not self._canceling or action in {Action.GET_STATUS, Action.CANCEL}
 
     async def _ask(self, send: Send, release: Release) -> Reply:
         studies: tuple[str, ...] = ()
@@ -170,7 +179,8 @@ class Drive:
         urls = tuple(map(self._world.study_url, studies))
         request = Request(send.action, send.task_id, release.kf_id, studies, urls, release.lease.epoch)
         try:
-            return await self._world.task_services.send(send.service_url, request, release.uuid)
+            may_leave = partial(self._may_leave, send.action)
+            return await self._world.task_services.send(send.service_url, request, release.uuid, may_leave)
         except Exception as error:
             log.exception("send_broke", release=release.kf_id, task=send.task_id, action=send.action)
             return Silence(f"the request broke: {type(error).__name__}")
