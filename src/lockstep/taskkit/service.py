@@ -164,8 +164,8 @@ class TaskService:
             await asyncio.to_thread(self.desk.start)
 
     @asynccontextmanager
-    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Begin and end with the server."""
+    async def lifespan(self, _app: Starlette | None = None) -> AsyncIterator[None]:
+        """Begin and end with the server; where the service is mounted, the lifespan of the application around it."""
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(min(interval_s, SWITCH_INTERVAL_S))
         try:
