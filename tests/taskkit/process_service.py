@@ -1,7 +1,8 @@
-"""A task service to be killed: `python process_service.py FOLDER`, on a port that the system chooses.
+"""A task service to be killed: `python process_service.py FOLDER [TASKS]`, on a port that the system chooses.
 
 What its functions do is told by the task's study: wait for a file (`gate`), or be at work without ever looking up.
-Each run of a function leaves a file `<task>.<work>.<attempt>` in the folder.
+Each run of a function leaves a file `<task>.<work>.<attempt>` in the folder, and fails if there is one already: two
+processes that did the same work would be seen. Tasks are kept in the folder, or where `TASKS` says.
 """
 
 import asyncio
@@ -9,14 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-from lockstep.taskkit import SqliteStore, Task, TaskService
+from lockstep.taskkit import Task, TaskService
 
 folder = Path(sys.argv[1])
-service = TaskService("to be killed", store=SqliteStore(folder / "tasks.db"), coordinator_url="", stop_patience_s=0.3)
+tasks = sys.argv[2] if len(sys.argv) > 2 else str(folder / "tasks.db")
+service = TaskService("to be killed", store=tasks, coordinator_url="", stop_patience_s=0.3)
 
 
 def wait_at_the_gate(task: Task, work: str) -> None:
-    (folder / f"{task.id}.{work}.{task.attempt}").touch()
+    (folder / f"{task.id}.{work}.{task.attempt}").touch(exist_ok=False)
     while not (folder / f"{task.id}.{work}.gate").exists():
         time.sleep(0.002)
         task.progress(40)

@@ -12,18 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.taskkit.conversation import Conversation, conversation, until
+from tests.patience import PATIENCE_S, until
+from tests.taskkit.conversation import Conversation, conversation
 
 SCRIPT = Path(__file__).with_name("process_service.py")
 GATED = {"studies": ["SD_gate"], "urls": ["http://data.test/gate"]}
-ANSWER_LIMIT_S = 0.05
+ANSWER_LIMIT_S = 2.0
+"""50 ms on a machine of its own; where the work held the answers up, there would be none."""
+
+ENDS_S = 20.0
+"""Five seconds on a machine of its own; the work would go on for an hour."""
 
 
 class ServiceProcess:
     """The service in a process of its own, over one folder; `talk` is with the process that runs."""
 
-    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]", talk: Conversation) -> None:
+    def __init__(self, folder: Path, log: Path, process: "subprocess.Popen[bytes]", talk: Conversation) -> None:
         self.folder = folder
+        self.log = log
         self.process = process
         self.talk = talk
 
@@ -47,15 +53,16 @@ class ServiceProcess:
         """Send a signal, wait for the end, and return how long it took, in seconds."""
         begin = time.monotonic()
         self.process.send_signal(how)
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
         return time.monotonic() - begin
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[ServiceProcess]:
+async def started(folder: Path, *tasks: str) -> AsyncIterator[ServiceProcess]:
     log = folder / f"log.{time.monotonic_ns()}"
     with log.open("wb") as stream:
-        process = subprocess.Popen([sys.executable, str(SCRIPT), str(folder)], stderr=stream)  # noqa: ASYNC220 - at once
+        command = [sys.executable, str(SCRIPT), str(folder), *tasks]
+        process = subprocess.Popen(command, stderr=stream)  # noqa: ASYNC220 - at once
 
     def address() -> str | None:
         assert process.poll() is None, log.read_text()
@@ -64,7 +71,7 @@ async def started(folder: Path) -> AsyncIterator[ServiceProcess]:
 
     try:
         async with conversation(await until(address)) as talk:
-            yield ServiceProcess(folder, process, talk)
+            yield ServiceProcess(folder, log, process, talk)
     finally:
         process.kill()
         process.wait()
@@ -114,7 +121,7 @@ def test_cleaning_up_survives_a_kill(tmp_path: Path) -> None:
             service.open_gate("TA_1", "cancel")
             await service.talk.bring("TA_2", to="running", **GATED)
             await service.has_run("TA_2", "stage.1")
-            assert service.end(signal.SIGTERM) < 5
+            assert service.end(signal.SIGTERM) < ENDS_S
         async with started(tmp_path) as service:
             await service.has_run("TA_2", "stage.2")
             assert service.runs("TA_1")[:2] == ["cancel.1", "cancel.2"]
@@ -131,7 +138,7 @@ def test_no_work_keeps_the_process_alive(tmp_path: Path, how: signal.Signals) ->
             for study in ("gate", "sleeps", "sleeps_in_a_thread", "computes"):
                 await service.talk.bring(f"TA_{study}", to="running", studies=[f"SD_{study}"])
                 await service.has_run(f"TA_{study}", "stage.1")
-            assert service.end(how) < 5
+            assert service.end(how) < ENDS_S
         async with started(tmp_path) as service:
             await service.has_run("TA_sleeps", "stage.2")
             await service.has_run("TA_gate", "stage.2")
@@ -140,7 +147,7 @@ def test_no_work_keeps_the_process_alive(tmp_path: Path, how: signal.Signals) ->
 
 
 def test_status_is_answered_while_the_work_computes(tmp_path: Path) -> None:
-    """Async functions that never await, and plain ones that compute, leave `get_status` under 50 ms, of any task."""
+    """Async functions that never await, and plain ones that compute, leave `get_status` quick, of any task."""
 
     async def scene() -> dict[str, float]:
         async with started(tmp_path) as service:
