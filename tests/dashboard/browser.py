@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.patience import PATIENCE_S
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -38,10 +40,13 @@ def find_browser() -> str | None:
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Run a Chromium for as long as the context is open."""
+    expect.set_options(timeout=1000 * PATIENCE_S)
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=find_browser(), args=[*FLAGS, *(["--no-sandbox"] if root else [])]
+            executable_path=find_browser(),
+            args=[*FLAGS, *(["--no-sandbox"] if root else [])],
+            timeout=2000 * PATIENCE_S,
         )
         try:
             yield browser

@@ -16,6 +16,7 @@ from lockstep.dataservice.catalogue import five_demo_studies
 from lockstep.dataservice.sample import make_app as make_data_service
 from lockstep.reports.service import make_service as make_reports
 from lockstep.taskkit import MemoryStore, Task, TaskService
+from tests.patience import PATIENCE_S, until
 
 FIVE = [study["kf_id"] for study in five_demo_studies()]
 
@@ -81,9 +82,10 @@ class House:
         return str(answer.json()["kf_id"])
 
     async def reaches(self, release_id: str, state: str) -> None:
-        async with asyncio.timeout(30):
-            while (await self.api.get(f"/releases/{release_id}")).json()["state"] != state:  # noqa: ASYNC110 - no bell
-                await asyncio.sleep(0.02)
+        async def there() -> bool:
+            return bool((await self.api.get(f"/releases/{release_id}")).json()["state"] == state)
+
+        await until(there)
 
 
 @asynccontextmanager
@@ -110,7 +112,7 @@ async def house(folder: Path, *names: str, free: bool = False, registered: bool 
             retry_pause=0.05,
         )
         coordinator = await stack.enter_async_context(running(settings))
-        api = await stack.enter_async_context(httpx.AsyncClient(base_url=coordinator.url))
+        api = await stack.enter_async_context(httpx.AsyncClient(base_url=coordinator.url, timeout=PATIENCE_S))
         await servers.start(make_data_service(), places["data"])
         reports = make_reports(
             dataservice_url=settings.dataservice_url, folder=folder / "reports", coordinator_url=coordinator.url

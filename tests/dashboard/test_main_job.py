@@ -9,10 +9,9 @@ from playwright.async_api import Page, expect
 
 from tests.dashboard.browser import MISSING, chromium, find_browser
 from tests.dashboard.house import FIVE, House, house
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
-
-expect.set_options(timeout=20_000)
 
 
 async def _register(page: Page, name: str, url: str) -> None:
@@ -48,7 +47,7 @@ async def _plan(page: Page, name: str, *, scripted: bool) -> None:
 async def _sees(page: Page, text: str, *, scripted: bool) -> None:
     """Wait until the release's sentence has a text; without JavaScript, by loading the page again."""
     head = page.locator('[data-live="head"]')
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not scripted and text not in (await head.inner_text()):
             await page.reload()
     await expect(head).to_contain_text(text)
@@ -66,7 +65,7 @@ async def _job(page: Page, place: House, *, scripted: bool) -> None:
     await _sees(page, "waits for portal", scripted=scripted)
     held.may_stage.set()
     await _sees(page, "waits for its review", scripted=scripted)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not scripted and not await page.locator("table.diff").count():
             await page.reload()
     await expect(page.locator("table.diff tbody tr")).to_have_count(2)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,10 +19,10 @@ from lockstep.protocol.states import ReleaseState
 from tests.dashboard.browser import MISSING, chromium, find_browser
 from tests.dashboard.house import Cable
 from tests.identity.provider import GROUPS, ROLES, Provider, provider
+from tests.patience import PATIENCE_S, until
 
 pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
 
-expect.set_options(timeout=20_000)
 STUDIES = ("SD_00000001", "SD_00000002")
 
 
@@ -51,17 +52,19 @@ async def _coordinator(issuer: Provider, folder: Path) -> AsyncIterator[tuple[Ru
             view = await c.desk.commands.create_release(NewRelease(f"Release {number}", (study,)), LOCAL)
             made.append(view.release.kf_id)
         for kf_id in made:
-            async with asyncio.timeout(20):
-                while (await c.desk.store.release(kf_id)).release.state is not ReleaseState.STAGED:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+            await until(partial(_is_staged, c, kf_id))
         yield c, made
+
+
+async def _is_staged(c: Running, release_id: str) -> bool:
+    return (await c.desk.store.release(release_id)).release.state is ReleaseState.STAGED
 
 
 async def _signed_in(
     browser: Browser, c: Running, issuer: Provider, *, sub: str, roles: Sequence[str], groups: Sequence[str] = ()
 ) -> Page:
     claims = {"nickname": sub, "email": f"{sub}@example.org", ROLES: list(roles), GROUPS: list(groups)}
-    async with httpx.AsyncClient() as web:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as web:
         assert (await web.put(f"{issuer.url}/users/{sub}", json=claims)).status_code == 204
     page = await (await browser.new_context()).new_page()
     await page.goto(f"{c.url}/profile")
@@ -122,6 +125,31 @@ def test_a_page_that_is_open_when_its_reader_signs_out_says_so(issuer: Provider,
             cable.cut()
             cable.mend()
             await expect(other.locator("#connection")).to_have_text("Signed out. Load the page again to sign in.")
+
+    asyncio.run(go())
+
+
+def test_what_was_written_when_a_session_ended_is_sent_again_after_signing_in(issuer: Provider, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with _coordinator(issuer, tmp_path) as (c, (first, _)), chromium() as browser:
+            page = await _signed_in(browser, c, issuer, sub="nils", roles=["DEV"])
+            await page.goto(f"{c.url}/releases/{first}")
+            note = page.locator(f"#note-{STUDIES[0]}")
+            await note.locator("summary").click()
+            await note.get_by_role("textbox").fill("Long thoughts\nof a whole afternoon")
+            await page.context.clear_cookies(name="lockstep_session")
+            await note.get_by_role("button", name="Save the note").click()
+            await expect(page.get_by_role("heading", name="You were signed out")).to_be_visible()
+            await expect(page.get_by_label("Description")).to_have_value("Long thoughts\nof a whole afternoon")
+            assert (await c.desk.store.release(first)).notes == ()
+            async with page.expect_popup() as opened:
+                await page.get_by_role("link", name="Sign in in another tab").click()
+            other = await opened.value
+            await other.locator("input[name=sub]").fill("nils")
+            await other.keyboard.press("Enter")
+            await expect(other.get_by_role("heading", name="Profile")).to_be_visible()
+            await page.get_by_role("button", name="Send it again").click()
+            await expect(page.locator(f"#note-{STUDIES[0]}")).to_contain_text("of a whole afternoon")
 
     asyncio.run(go())
 

@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lockstep.coordinator.core.callers import ANONYMOUS, LOCAL, Caller
 from lockstep.coordinator.core.errors import Unauthorized, Unavailable
 from lockstep.coordinator.services.recognition import Recognition
-from lockstep.coordinator.web.answers import JsonAnswer
 from lockstep.coordinator.web.bodies import FORM
+from lockstep.coordinator.web.refusals import refusal
 
 COOKIE: Final = "lockstep_session"
 PROOF_HEADER: Final = "x-csrftoken"
@@ -83,10 +83,10 @@ class RecognizeCallers:
         try:
             known = await self._known(scope)
         except Unavailable as error:
-            await JsonAnswer({"detail": str(error)}, 503)(scope, receive, send)
+            await refusal(str(error), 503)(scope, receive, send)
             return
         except Unauthorized as error:
-            await JsonAnswer({"detail": str(error)}, 403)(scope, receive, send)
+            await refusal(str(error), 403)(scope, receive, send)
             return
         scope.setdefault("state", {}).update(caller=known.caller, unproven=known.unproven, proof=known.proof)
         await self._app(scope, receive, _complaining(send, known.complaint) if known.complaint else send)

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lockstep.coordinator.web.answers import JsonAnswer
+from lockstep.coordinator.web.refusals import refusal
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -29,7 +29,7 @@ class SameOriginWrites:
             sentence = (
                 "This request comes from a web page of another origin, which LOCKSTEP_CORS_ORIGINS does not allow."
             )
-            await JsonAnswer({"detail": sentence}, 403)(scope, receive, send)
+            await refusal(sentence, 403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep.coordinator.core.callers import Caller, Kind
 from lockstep.coordinator.metrics import Metrics
-from lockstep.coordinator.web.answers import JsonAnswer
+from lockstep.coordinator.web.refusals import refusal
 
 BURST_S: Final = 20
 """A bucket holds the tokens of so many seconds: a busy moment of a large release passes."""
@@ -82,7 +82,7 @@ class RateLimit:
                 if scope["method"] not in _SAFE and scope["path"] != GRAPHQL:
                     changes_something(Request(scope))
             except TooManyChanges as error:
-                await JsonAnswer({"detail": str(error)}, 429, error.headers)(scope, receive, send)
+                await refusal(str(error), 429, error.headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -61,4 +61,5 @@ async def read(request: Request) -> Form:
             "This form is from before the browser's cookies were cleared. Go back, reload, and send it again.",
         )
     accept_form(request)
+    request.state.sent = values
     return Form(values)

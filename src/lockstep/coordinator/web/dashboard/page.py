@@ -23,6 +23,7 @@ from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard import history, markdown, words
 from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form
+from lockstep.coordinator.web.dashboard.theme import THEMES, theme_of
 from lockstep.coordinator.web.dashboard.tokens import Token
 from lockstep.coordinator.web.desk import desk_of
 
@@ -165,6 +166,8 @@ class Pages:
             "identified": self._identified,
             "commit": desk_of(request).commit,
             "version": self.version,
+            "theme": theme_of(request),
+            "themes": ("", *THEMES),
             "now": self.now(),
             "no_form": _NO_FORM,
             "no_reports": desk_of(request).reports is None,

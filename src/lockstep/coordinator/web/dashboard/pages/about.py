@@ -1,4 +1,4 @@
-"""About this deployment, who one is here, and the preview of Markdown."""
+"""About this deployment, who one is here, the choice of a theme, and the preview of Markdown."""
 
 import platform
 from typing import Final
@@ -11,8 +11,10 @@ from lockstep.coordinator.services.access import standing
 from lockstep.coordinator.web.callers import caller_of, proof_of
 from lockstep.coordinator.web.dashboard import markdown
 from lockstep.coordinator.web.dashboard.forms import read
-from lockstep.coordinator.web.dashboard.page import HEADERS, Page
+from lockstep.coordinator.web.dashboard.page import HEADERS, Page, go
+from lockstep.coordinator.web.dashboard.theme import keep
 from lockstep.coordinator.web.desk import desk_of
+from lockstep.coordinator.web.sign_in import own_page
 
 _PREVIEWED: Final = 5000
 
@@ -35,6 +37,14 @@ async def profile(request: Request) -> Page:
     values = {"standing": standing(caller_of(request)), "proof": proof_of(request)}
     leads_to = f"{farewell.scheme}://{farewell.netloc}" if farewell and farewell.netloc else ""
     return Page("profile.html", "Profile", values, leads_to=leads_to)
+
+
+async def choose_theme(request: Request) -> Response:
+    """Keep the choice of a theme, and lead back to the page that it was made on."""
+    form = await read(request)
+    answer = go(own_page(form.one("page", "/")))
+    keep(answer, form.one("theme"), secure=request.url.scheme == "https")
+    return answer
 
 
 async def preview(request: Request) -> Response:

@@ -217,6 +217,20 @@ function open(decision, opener) {
   dialog.showModal();
 }
 
+/* --- The theme: chosen at once, and kept by the server for the next page ------------------------------------------ */
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches(".themes") || !event.submitter) return;
+  event.preventDefault();
+  const chosen = event.submitter.value;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  if (chosen === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = chosen;
+  for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === event.submitter));
+});
+
 /* --- Forms ------------------------------------------------------------------------------------------------------- */
 
 /* A form that is on its way is not sent twice. */
