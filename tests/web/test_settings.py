@@ -67,8 +67,22 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     assert "\n" not in line
 
 
-def test_a_password_in_a_wrong_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_DATABASE_URL", "mysql://lockstep:secret@db/lockstep")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://lockstep:secret@db/lockstep"),
+        ("DATABASE_URL", "postgresql:/lockstep:secret@db/lockstep"),
+        ("DATABASE_URL", "postgresql//lockstep:secret@db"),
+        ("DATABASE_URL", "postgresql://lockstep:hash#and/secret@db"),
+        ("DATABASE_URL", "mysql://db/lockstep?user=lockstep&password=secret"),
+        ("REDIS_URL", "http://:secret@redis"),
+        ("DATASERVICE_URL", "ftp://somebody:secret@data"),
+        ("OIDC_CLIENT_SECRET", "secret" * 1000),
+    ],
+)
+def test_a_password_in_a_wrong_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Also where the slip of the pen is in what stands around it."""
+    monkeypatch.setenv(f"LOCKSTEP_{name}", value)
     with pytest.raises(WrongSetting) as caught:
         read_settings()
     assert "secret" not in str(caught.value)

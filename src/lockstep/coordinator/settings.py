@@ -18,7 +18,10 @@ from lockstep.coordinator.core.policy import Policy
 PREFIX: Final = "LOCKSTEP_"
 _LONGEST_S: Final = 1_000_000_000
 _SHOWN_CHARS: Final = 100
-_CREDENTIALS: Final = re.compile("//[^/]*@")
+_CREDENTIALS: Final = re.compile(r"(?<=:).*(?=@)|(?<=password=)[^&]*", re.DOTALL | re.IGNORECASE)
+"""What may be a user and a password in an address, or in what was meant for one: whatever stands between a colon and
+the last `@`, slashes included, since a password may hold any of them."""
+
 _SECRET: Final = re.compile("token$|secret$")
 _TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -429,6 +432,6 @@ def _sentence(error: ErrorDetails) -> str:
     extra = Settings.model_fields[name].json_schema_extra
     right = extra["right"] if isinstance(extra, dict) else "another value"
     secret = not Settings.model_fields[name].repr
-    shown = "(not shown)" if secret else _CREDENTIALS.sub("//…@", str(error["input"]))[:_SHOWN_CHARS]
+    shown = "(not shown)" if secret else _CREDENTIALS.sub("…", str(error["input"]))[:_SHOWN_CHARS]
     said = "is not shown here" if _SECRET.search(name) else f"is {shown!r}"
     return f"{PREFIX}{name.upper()} {said}; it must be {right}."
