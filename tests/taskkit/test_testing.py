@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.reference import make_service
-from lockstep.taskkit import MemoryStore, Task, TaskService
+from lockstep.taskkit import MemoryStore, Task, TaskService, store_at
 from lockstep.taskkit.testing import Treatment, rehearsal
 
 
@@ -48,13 +48,51 @@ def test_data_that_cannot_be_had(tmp_path: Path) -> None:
             release.until("staged")
 
 
-@pytest.mark.parametrize("treatment", [Treatment.LOST, Treatment.REFUSED])
+@pytest.mark.parametrize("treatment", [Treatment.LOST, Treatment.REFUSED, Treatment.SLOW])
 def test_reports_that_go_wrong(tmp_path: Path, treatment: Treatment) -> None:
     """The work does not care."""
     with rehearsal(lambda coordinator: make_service(tmp_path, coordinator_url=coordinator)) as release:
         release.treat_reports(treatment)
         release.stage()
         release.publish()
+
+
+def test_answers_that_are_lost(tmp_path: Path) -> None:
+    """Each action counts, though nobody heard so; asked again, it is done once."""
+    with rehearsal(lambda coordinator: make_service(tmp_path, coordinator_url=coordinator)) as release:
+        release.initialize()
+        for action, state in (("start", "staged"), ("publish", "published")):
+            release.lose_answer(action)
+            release.until(state)
+            assert release.ask(action).status == 200
+
+
+def test_a_coordinator_that_was_replaced(tmp_path: Path) -> None:
+    """What it still sends is refused, before and after a restart; a service that obeys it is told by a sentence."""
+    with rehearsal(lambda coordinator: make_service(tmp_path, coordinator_url=coordinator)) as release:
+        release.stage()
+        with pytest.raises(AssertionError, match="take_over comes first"):
+            release.ask_late("publish")
+        release.take_over()
+        release.ask_late("publish")
+        release.restart()
+        release.ask_late("cancel")
+        assert release.publish()["epoch"] == 1
+
+
+def test_every_store_can_be_rehearsed_with(tmp_path: Path, shared_address: str) -> None:
+    """The service is made anew with the address of its tasks, and goes on from there."""
+
+    def make(coordinator: str) -> TaskService:
+        return make_service(tmp_path, store=store_at(shared_address), coordinator_url=coordinator)
+
+    with rehearsal(make) as release:
+        with release.held_data():
+            release.start()
+            release.restart()
+        release.until("staged")
+        release.restart()
+        assert release.publish()["progress"] == 100
 
 
 def test_a_service_that_does_not_come_to_its_end() -> None:
@@ -71,9 +109,9 @@ def test_a_service_that_does_not_come_to_its_end() -> None:
 
         return service
 
-    with rehearsal(make, patience_s=0.3) as release:
+    with rehearsal(make, patience_s=2) as release:
         with pytest.raises(AssertionError, match="publish was not accepted: HTTP 404"):
             release.publish()
-        with pytest.raises(AssertionError, match=r"after 0.3 s the task is not staged, but .*running"):
+        with pytest.raises(AssertionError, match=r"after 2 s the task is not staged, but .*running"):
             release.stage()
         release.cancel()

@@ -9,8 +9,10 @@
 
 The service is served for real on this machine, and so are the coordinator and the data service that are played for it:
 reports arrive there (`release.reports`), and the data of its studies are fetched there. They can be held back
-(`held_data`), refused (`refuse_data`), and reports can be lost or refused (`treat_reports`). `restart` ends the service
-and makes it anew, from what it stored. Whatever is not as it should be is an `AssertionError` with a sentence.
+(`held_data`), refused (`refuse_data`), and reports can be lost, refused or answered late (`treat_reports`). The service's
+answers can be lost (`lose_answer`), and the coordinator replaced by one of a higher epoch (`take_over`, `ask_late`).
+`restart` ends the service and makes it anew, from what it stored. Whatever is not as it should be is an
+`AssertionError` with a sentence.
 
 Whether a service keeps *all* the rules is for `lockstep check` to say; here you test what your functions do.
 """
@@ -19,7 +21,7 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -41,6 +43,8 @@ Make = Callable[[str], TaskService]
 """Makes the service; it is given the coordinator's address."""
 
 _OK: Final = 200
+_CONFLICT: Final = 409
+_JSON: Final = {"Content-Type": "application/json"}
 _TICK_S: Final = 0.01
 _LIMIT_S: Final = 30.0
 
@@ -57,6 +61,7 @@ class Rehearsal:
 
     def __init__(self, make: Make, studies: int, patience_s: float) -> None:
         self.patience_s = patience_s
+        self._epoch: int | None = None
         self._make = make
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="lockstep rehearsal", daemon=True)
@@ -111,8 +116,26 @@ class Rehearsal:
 
     def ask(self, action: str, **fields: object) -> Exchange:
         """Ask for any action at any time, with fields added or changed, and return what came of it."""
-        body = body_of(Action(action), self._task, **fields)
-        return self._await(self._speaker.send("POST", "/tasks", body, {"Content-Type": "application/json"}))
+        return self._await(self._speaker.send("POST", "/tasks", self._body(action, fields), _JSON))
+
+    def lose_answer(self, action: str) -> None:
+        """Ask for an action, and break the connection off before its answer, as networks do; it counts all the same."""
+        self._await(self._speaker.send_and_hang_up("/tasks", self._body(action, {}), _JSON))
+
+    def take_over(self) -> None:
+        """Be another coordinator from now on: requests have a higher epoch, and one of them says so at once."""
+        self._epoch = (self._epoch or 0) + 1
+        self.status()
+
+    def ask_late(self, action: str) -> Exchange:
+        """Ask as the coordinator that was replaced, whose request comes late; it must be refused and change nothing."""
+        assert self._epoch, "nobody was replaced; take_over comes first"  # noqa: S101 - this is for tests
+        before = self.status()
+        answer = self.ask(action, epoch=self._epoch - 1)
+        assert answer.status == _CONFLICT, f"{action} came too late and should get HTTP 409, not {answer.answered}"  # noqa: S101
+        after = self.status()
+        assert after.get("state") == before.get("state"), f"{action} came too late, and changed {before} to {after}"  # noqa: S101
+        return answer
 
     def restart(self) -> None:
         """End the service and make it anew; work that was cut off is taken up again from what is stored."""
@@ -140,6 +163,10 @@ class Rehearsal:
             yield
         finally:
             self._loop.call_soon_threadsafe(self._task.gate.set)
+
+    def _body(self, action: str, fields: Mapping[str, object]) -> bytes:
+        epoch = {} if self._epoch is None else {"epoch": self._epoch}
+        return body_of(Action(action), self._task, **{**epoch, **fields})
 
     def _accepted(self, action: Action) -> dict[str, Any]:
         answer = self.ask(action)
