@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from lockstep.dataservice.sample import make_app as make_data_service
@@ -237,5 +238,22 @@ def test_text_from_elsewhere_cannot_command_the_terminal(tmp_path: Path, serve: 
             async with at_terminal("release", "list", "--server", on.url) as shown:
                 assert await shown.ended() == 0
                 assert "Red  [31m[red]alarm" in shown.out
+
+    asyncio.run(go())
+
+
+def test_a_refusal_from_elsewhere_cannot_command_the_terminal(serve: Serve) -> None:
+    """The words of a coordinator quote those of services, which may say anything."""
+
+    async def refuse(_: Request) -> JSONResponse:
+        return JSONResponse({"detail": "\x1b[2J\x9b2Jthe service said \x07\u202eno.\nNothing changed."}, 409)
+
+    async def go() -> None:
+        async with serve(Starlette(routes=[Route("/releases", refuse)])) as url:
+            refused = await lockstep("release", "list", "--server", url)
+            assert refused.code == 1
+            assert refused.err.replace("\n", "").isprintable()
+            assert "the service said" in refused.err
+            assert refused.err.endswith("no.\nNothing changed.\n")
 
     asyncio.run(go())

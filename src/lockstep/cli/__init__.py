@@ -10,6 +10,7 @@ import os
 import sys
 
 from lockstep.cli.endings import Ending
+from lockstep.cli.tables import clean
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         app()
     except Ending as ending:
-        print(ending, file=sys.stderr)
+        print(*map(clean, str(ending).splitlines()), sep="\n", file=sys.stderr)
         sys.exit(ending.code)
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left in the buffer must not complain at the exit either.
