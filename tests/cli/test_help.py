@@ -20,7 +20,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 def test_every_command_is_there() -> None:
     expected = {
         *("serve", "worker", "demo", "reference", "dataservice", "reports", "reports create-tables", "snapshot"),
-        *("migrate", "stack", "check", "doctor", "new task-service"),
+        *("migrate", "stack", "check", "doctor", "new task-service", "import kids-first"),
         *("login", "logout", "status", *(f"profile {verb}" for verb in ("list", "set", "use", "remove"))),
         *(
             f"service {verb}"
@@ -28,7 +28,7 @@ def test_every_command_is_there() -> None:
         ),
         *(f"study {verb}" for verb in ("sync", "list", "show")),
         *(f"release {verb}" for verb in ("start", "list", "show", "edit", "watch", "publish", "cancel")),
-        *(f"release {verb}" for verb in ("current", "at", "diff")),
+        *(f"release {verb}" for verb in ("current", "at", "decision", "diff")),
         *(f"task {verb}" for verb in ("list", "show", "check", "report")),
         *(f"note {verb}" for verb in ("list", "add", "show", "edit", "remove")),
         *("event list", "event add"),

@@ -86,7 +86,8 @@ class Import:
         came = await self._store.bring(history, self._clock.now(), rehearse=self._rehearse)
         self._take_note(history, came)
         counted.total = max(counted.read, piece.total)
-        self._tell(kind, counted)
+        for told in (kind, Kind.TASK, Kind.NOTE) if kind is Kind.RELEASE else (kind,):
+            self._tell(told, self.report.counts[told])
 
     def _ended(self, given: History) -> History:
         """Return what can be brought of a page of releases: those that have ended, with all that they need."""
