@@ -1,4 +1,4 @@
-"""The page about moving here: its commands are run in their order, against a stand-in for the coordinator left behind."""
+"""The page about moving here: its commands are run in their order, on a stand-in for the coordinator left behind."""
 
 import asyncio
 import re
