@@ -31,7 +31,7 @@ class OwnNames:
             "Without identity the coordinator answers to the names of its own machine only, such as localhost, since "
             "a web page could borrow any other; LOCKSTEP_INSECURE=true has it answer to all."
         )
-        await JsonAnswer({"detail": sentence}, 403)(scope, receive, send)
+        await JsonAnswer({"detail": sentence}, 400)(scope, receive, send)
 
     def _is_own(self, host: str) -> bool:
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
