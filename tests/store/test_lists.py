@@ -291,6 +291,7 @@ class ListsContract:
         release_id = await start(store, "spring", STUDIES[0])
         one = await store.add_note(NewNote("one", release_id, author="ann"), NOW)
         two = await store.add_note(NewNote("two", release_id, STUDIES[0]), NOW + SECOND)
+        assert await store.notes_of(release_id) == [two, one]
         assert (one.study_id, two.study_id, one.author, one.created_at) == (None, STUDIES[0], "ann", NOW)
         assert (await store.release(release_id)).notes == (two, one)
         assert (await store.releases(PageOf())).rows[0].notes == (two, one)

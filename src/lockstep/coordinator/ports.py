@@ -417,6 +417,10 @@ class Store(ReleaseStore, Batches, Protocol):
         """Return a page of notes."""
         ...
 
+    async def notes_of(self, release_id: str) -> Sequence[ReleaseNote]:
+        """Return all notes of a release, the newest first."""
+        ...
+
     async def add_note(self, new: NewNote, now: datetime) -> ReleaseNote:
         """Store a note under an id of its own.
 

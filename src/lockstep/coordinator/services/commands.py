@@ -55,7 +55,7 @@ class Commands:
     _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def create_release(self, new: NewRelease, caller: Caller, key: str = "") -> ReleaseView:
-        """Create a release. Studies that are not known yet are looked for in the data service first.
+        """Create a release. Where studies are not known yet, they are looked for in the data service first.
 
         Args:
             new: the release.
@@ -69,9 +69,14 @@ class Commands:
         """
         self.access.check_studies(caller, new.studies)
         new = replace(new, author=_author(caller, new.author))
-        if self.data_service is not None and set(new.studies) - await self.store.known_studies(new.studies):
+        used_as = _request_key(caller, key, new)
+        try:
+            view = await self.store.create_release(new, self.clock.now(), used_as)
+        except Invalid:
+            if self.data_service is None:
+                raise
             await self._sync(self.data_service)
-        view = await self.store.create_release(new, self.clock.now(), _request_key(caller, key, new))
+            view = await self.store.create_release(new, self.clock.now(), used_as)
         await self._tell(view.release.kf_id)
         return view
 
@@ -279,14 +284,18 @@ class Commands:
         return caller.name == await self.store.people.client_of_task(task_id)
 
     async def _ask(self, release_id: str, request: Callable[[Draft], None], caller: Caller) -> ReleaseView:
-        def decide(before: Snapshot) -> tuple[Change, bool]:
+        def decide(before: Snapshot) -> tuple[Change, tuple[ReleaseView, bool]]:
             draft = Draft(before, self.clock.now(), caller.name)
             request(draft)
-            return draft.change(), draft.release != before.release
+            return draft.change(), (
+                ReleaseView(draft.release, tuple(draft.tasks.values())),
+                draft.release != before.release,
+            )
 
-        if await self.store.change(release_id, decide):
+        view, changed = await self.store.change(release_id, decide)
+        if changed:
             await self._tell(release_id)
-        return await self.store.release(release_id)
+        return replace(view, notes=tuple(await self.store.notes_of(release_id)))
 
     async def _tell(self, release_id: str) -> None:
         await self.announcer.announce(release_id)

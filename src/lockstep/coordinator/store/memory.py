@@ -270,6 +270,10 @@ class MemoryStore:
 
         return lists.listed(self._notes.values(), page, lists.NOTE_ORDERS, wanted)
 
+    async def notes_of(self, release_id: str) -> Sequence[ReleaseNote]:
+        """Return all notes of a release, the newest first."""
+        return self._notes_of(release_id)
+
     async def add_note(self, new: NewNote, now: datetime) -> ReleaseNote:
         """Store a note under an id of its own."""
         release = self._releases.get(new.release_id)
@@ -595,8 +599,10 @@ class MemoryStore:
         return note
 
     def _view(self, release: Release) -> ReleaseView:
-        notes = tuple(note for note in reversed(self._notes.values()) if note.release_id == release.kf_id)
-        return ReleaseView(release, tuple(self._tasks[release.kf_id].values()), notes)
+        return ReleaseView(release, tuple(self._tasks[release.kf_id].values()), tuple(self._notes_of(release.kf_id)))
+
+    def _notes_of(self, release_id: str) -> list[ReleaseNote]:
+        return [note for note in reversed(self._notes.values()) if note.release_id == release_id]
 
     def _with_versions(self, study: Study) -> Study:
         newest = self._releases.get(self._newest.get(study.kf_id, ""))

@@ -163,6 +163,10 @@ class SqlStore:
         """Return a page of notes."""
         return await self._database.read(partial(part_lists.notes, page=page, which=which, sight=sight))
 
+    async def notes_of(self, release_id: str) -> Sequence[ReleaseNote]:
+        """Return all notes of a release, the newest first."""
+        return await self._database.read(lambda connection: reading.notes_of(connection, [release_id])[release_id])
+
     async def add_note(self, new: NewNote, now: datetime) -> ReleaseNote:
         """Store a note under an id of its own."""
         return await self._database.write(partial(writing.add_note, ids=self._ids, new=new, now=now))
