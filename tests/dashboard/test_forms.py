@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lockstep.coordinator.core.records import NewNote
+from lockstep.coordinator.core.records import NewNote, StudyFacts
 from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
 from tests.dashboard.scenery import scenery
@@ -287,3 +287,51 @@ def test_releases_are_found_by_name_version_state_author_and_study() -> None:
             assert f'href="/releases/{winter}">open' in await visitor.get(f"/releases?q={winter}")
 
     asyncio.run(go())
+
+
+def test_a_plan_shows_what_was_counted_of_each_study_since_it_was_published(serve: Serve, tmp_path: Path) -> None:
+    """By the newest release that was not published; what is not known is said, and a study that is new has no past."""
+
+    async def go() -> None:
+        async with scenery(serve, tmp_path) as (c, shown), c.client() as web:
+            page = ""
+            async with asyncio.timeout(30):
+                while "participants" not in page or "being fetched" in page:
+                    page = (await web.get("/plan", headers=PAGE)).text
+            staged = (await c.store.release(shown["staged"])).release
+            for study_id in staged.studies:
+                row = _row(page, study_id)
+                assert f"{staged.version}: " in row
+                assert "\u2192" in row or "no count has changed" in row or "unknown" in row
+            new = next(iter((await c.store.release(shown["running"])).release.studies))
+            assert "never" in _row(page, new)
+            assert "\u2192" not in _row(page, new)
+
+    asyncio.run(go())
+
+
+def test_thousands_of_studies_are_searched_and_what_is_chosen_stays() -> None:
+    async def go() -> None:
+        async with _visit() as (c, visitor):
+            now = datetime.now(UTC)
+            facts = [StudyFacts(f"SD_{number:08d}", f"Study {number:04d}", True, now) for number in range(2000)]
+            await c.store.sync_studies(facts)
+            first = await visitor.get("/plan")
+            assert "1,700 more studies are found by searching" in first
+            fields = {"step": "search", "find": "1999", "name": "Winter", "studies": ["SD_00001500"]}
+            found = (await visitor.send("/plan", fields)).text
+            assert re.findall(r'name="studies" value="(\w+)"( checked)?', found) == [
+                ("SD_00001500", " checked"),
+                ("SD_00001999", ""),
+            ]
+            assert 'value="Winter"' in found
+            by_id = (await visitor.send("/plan", {"step": "search", "find": "sd_00000042"})).text
+            assert re.findall(r'name="studies" value="(\w+)"', by_id) == ["SD_00000042"]
+
+    asyncio.run(go())
+
+
+def _row(page: str, study_id: str) -> str:
+    found = re.search(rf'<tr id="r-{study_id}">.*?</tr>', page)
+    assert found is not None
+    return found[0]

@@ -162,17 +162,16 @@ def test_a_long_list_of_names_is_cut_and_counted() -> None:
     assert words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
-def test_what_was_counted_since_a_study_was_published() -> None:
-    def row(version: str, state: str, **counts: int) -> dict[str, object]:
-        return {"version": version, "state": state, "sources": dict.fromkeys(counts, "x"), **counts}
+def test_what_is_counted_otherwise_than_what_is_public_is_said_in_words() -> None:
+    def said(**cells: object) -> str:
+        return report.changed({"study_diffs": {"SD_00000001": {"entities": cells}}}, "SD_00000001")
 
-    public = row("0.1.0", "published", participants=84, families=3)
-    newer = row("0.1.2", "staged", participants=77, families=3)
-    told = report.since_published({"releases": [newer, public]})
-    assert told == "since then 0.1.2 counted participants 84 to 77 (\u22127)"
+    fallen, same = {"last": 84, "now": 77}, {"last": 3, "now": 3}
+    assert said(participants=fallen, families=same) == "participants 84 \u2192 77 (\u22127)"
     assert (
-        report.since_published({"releases": [row("0.1.2", "staged", families=3), public]})
-        == "0.1.2 counted the same since"
+        said(a=fallen, b=fallen, c=fallen, d=fallen) == "a 84 \u2192 77 (\u22127), b 84 \u2192 77 (\u22127) and 2 more"
     )
-    for nothing in ([public, newer], [newer], [], "x", [3]):
-        assert report.since_published({"releases": nothing}) == ""
+    assert said(families=same) == "no count has changed"
+    for nothing in ({}, {"a": {"last": None, "now": 3}}, {"a": "x"}, {"a": {"last": "1", "now": 2}}):
+        assert said(**nothing) == "unknown"
+    assert report.changed({"study_diffs": []}, "SD_00000001") == "unknown"

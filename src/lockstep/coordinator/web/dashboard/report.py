@@ -11,6 +11,7 @@ from typing import Any, Final
 from lockstep.coordinator.web.dashboard.words import MINUS, number, signed
 
 _BAR: Final = 100.0
+_CHANGES: Final = 2
 
 ABSENT: Final = "\N{EN DASH}"
 """Where there is nothing to count: the study is not part of that side."""
@@ -217,19 +218,17 @@ def series(history: Mapping[str, Any]) -> dict[str, list[tuple[str, str, int]]]:
     return found
 
 
-def since_published(history: Mapping[str, Any]) -> str:
-    """Return what was counted of a study since it was last published, beside what is public; empty if nothing was."""
-    rows = history.get("releases")
-    facts = [_mapping(row) for row in rows] if isinstance(rows, list) else []
-    public = next((row for row in facts if row.get("state") == "published"), None)
-    if public is None or facts[0] is public:
-        return ""
-    changes = [
-        f"{entity.replace('-', ' ')} {number(was)} to {number(now)} ({signed(now - was)})"
-        for entity in map(str, _mapping(public.get("sources")))
-        if (was := _number(public.get(entity))) is not None
-        and (now := _number(facts[0].get(entity))) is not None
-        and was != now
+def changed(diff: Mapping[str, Any], study_id: str) -> str:
+    """Return which counts of a study are others than those that are public, in words; never a guess."""
+    row = _mapping(_mapping(diff.get("study_diffs")).get(study_id))
+    both = [
+        (str(entity).replace("-", " "), was, now)
+        for entity, cell in _mapping(row.get("entities")).items()
+        if (was := _number(_mapping(cell).get("last"))) is not None
+        and (now := _number(_mapping(cell).get("now"))) is not None
     ]
-    name = facts[0].get("version") or facts[0].get("release_id")
-    return f"since then {name} counted {', '.join(changes)}" if changes else f"{name} counted the same since"
+    if not both:
+        return "unknown"
+    changes = [f"{name} {number(was)} → {number(now)} ({signed(now - was)})" for name, was, now in both if was != now]
+    more = f" and {len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
+    return f"{', '.join(changes[:_CHANGES])}{more}" if changes else "no count has changed"

@@ -1,29 +1,33 @@
 """Planning a release: what is to be in it, what would come of it, and its start after a second look."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from secrets import token_urlsafe
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lockstep.coordinator.core.errors import Invalid, NotFound, Unavailable
+from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.core.model import Release
 from lockstep.coordinator.core.records import PageOf, ReleaseFilter, ServiceFilter, Study, StudyFilter, TaskService
 from lockstep.coordinator.core.versions import candidate_version, final_version
 from lockstep.coordinator.services.inputs import ReleaseInput, check
 from lockstep.coordinator.web.callers import caller_of
-from lockstep.coordinator.web.dashboard import report
 from lockstep.coordinator.web.dashboard.asking import may
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.page import Page, go, pages_of
+from lockstep.coordinator.web.dashboard.pages.release import REPORT_WAITS_S
+from lockstep.coordinator.web.dashboard.since import since_published
 from lockstep.coordinator.web.dashboard.words import count, listed
 from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.protocol.states import UNSETTLED_RELEASES
 
-_STUDIES: Final = 600
-_COMPARED, _COMPARING_S = 40, 0.5
+_STUDIES: Final = 300
+"""Studies that are offered at once, besides those that are chosen already; the others are found by searching."""
+
+_COMPARING_S: Final = 0.5
 _SERVICES: Final = 1000
 _IN_FLIGHT: Final = 50
 
@@ -37,13 +41,13 @@ async def start(request: Request) -> Response:
     """Show what would come of it, and start it when that was confirmed."""
     form = await read(request)
     pages = pages_of(request)
-    if form.one("step") == "change":
+    if form.one("step") in {"change", "search"}:
         return pages.answer(request, await _page(request, form))
     try:
         new = check(ReleaseInput, _fields(form, caller_of(request).name), strict=False).new_release()
         if form.one("step") != "start":
-            since = await _since_published(request, new.studies)
-            return pages.answer(request, await _page(request, form, template="confirm.html", since=since))
+            page = await _page(request, form, template="confirm.html", wait_s=_COMPARING_S)
+            return pages.answer(request, page)
         view = await desk_of(request).commands.create_release(new, caller_of(request), form.one("key"))
     except (Invalid, Unavailable) as error:
         form.blame(error)
@@ -86,16 +90,20 @@ async def _again(request: Request) -> Mapping[str, Sequence[str]]:
     }
 
 
-async def _since_published(request: Request, study_ids: Sequence[str]) -> Mapping[str, str]:
-    """Return what was counted of studies since they were published, as far as the reports tell within a moment."""
-    shelf = desk_of(request).reports
-    if shelf is None:
-        return {}
-    asked = study_ids[:_COMPARED]
-    readings = await asyncio.gather(*(shelf.history(study_id, wait_s=_COMPARING_S) for study_id in asked))
-    found = zip(asked, readings, strict=True)
-    told = {study_id: report.since_published(reading.answer) for study_id, reading in found if reading.answer}
-    return {study_id: sentence for study_id, sentence in told.items() if sentence}
+async def _offered(request: Request, form: Form) -> tuple[list[Study], int]:
+    """Return the studies to choose from, those that are chosen first, and how many more a search would find."""
+    store, chosen = desk_of(request).store, list(dict.fromkeys(form.all("studies")))
+    words = form.one("find").replace("\0", "").strip()
+    there = StudyFilter(visible=True, deleted=False)
+    page = await store.studies(PageOf(_STUDIES, order="name"), replace(there, name_contains=words or None))
+    found = {study.kf_id: study for study in page.rows}
+    missing = [kf_id for kf_id in {*chosen, *([words.upper()] if words else [])} if kf_id not in found]
+    others = (await store.look_up(Entity.STUDY, missing, sight_of(request))).values()
+    found |= {
+        study.kf_id: study for node in others if (study := cast("Study", node.record)).visible and not study.deleted
+    }
+    rows = sorted(found.values(), key=lambda study: (study.kf_id not in chosen, study.name.casefold()))
+    return rows, page.count - len(page.rows)
 
 
 async def _page(
@@ -104,10 +112,11 @@ async def _page(
     *,
     template: str = "plan.html",
     status: int = 200,
-    since: Mapping[str, str] | None = None,
+    wait_s: float = REPORT_WAITS_S,
 ) -> Page:
     store, sight = desk_of(request).store, sight_of(request)
-    studies = (await store.studies(PageOf(_STUDIES, order="name"), StudyFilter(visible=True, deleted=False))).rows
+    studies, more = await _offered(request, form)
+    since, unfinished = await since_published(request, studies, wait_s=wait_s)
     seen = may(request).see_services
     services = (await store.services(PageOf(_SERVICES, order="name"), ServiceFilter())).rows if seen else ()
     flight = (await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(tuple(UNSETTLED_RELEASES)), sight)).rows
@@ -117,7 +126,9 @@ async def _page(
     taking_part = [service for service in services if service.enabled]
     values = {
         "form": form,
-        "studies": sorted(studies, key=lambda study: study.kf_id not in chosen),
+        "studies": studies,
+        "more": more,
+        "compared": desk_of(request).reports is not None,
         "chosen": chosen,
         "busy": busy,
         "services": taking_part,
@@ -126,11 +137,11 @@ async def _page(
         "minor": final_version(numbers.published, is_major=False),
         "major": final_version(numbers.published, is_major=True),
         "warnings": list(_warnings(chosen, studies, busy, taking_part if seen else None)),
-        "cut": len(studies) == _STUDIES,
         "key": token_urlsafe(16),
-        "since": since or {},
+        "since": since,
     }
-    return Page(template, "Plan a release", values, status=status)
+    live = ("versions", "who", "studies") if request.method == "GET" else ()
+    return Page(template, "Plan a release", values, live=live, status=status, unfinished=unfinished)
 
 
 def _warnings(

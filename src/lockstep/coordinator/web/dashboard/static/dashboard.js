@@ -9,7 +9,7 @@ const PAUSES_MS = [500, 1000, 2000, 5000, 10_000];
 /* --- Parts ------------------------------------------------------------------------------------------------------- */
 
 /* What a reader has done to a page (opened, ticked, typed, focused) stays; what the server says of it changes. */
-const THEIRS = new Set(["open", "checked", "selected", "value"]);
+const THEIRS = new Set(["open", "checked", "selected", "value", "hidden"]);
 
 function morph(from, to) {
   const known = new Map();
@@ -32,9 +32,10 @@ function morph(from, to) {
   }
 }
 
-/* Somebody is writing in it: it stays, even where the server would have it gone. */
+/* Somebody is writing in it, or has ticked it: it stays, even where the server would have it gone. */
 function written(node) {
-  return node.nodeType === Node.ELEMENT_NODE && (node.matches("[data-written]") || node.querySelector("[data-written]"));
+  const theirs = "[data-written], tbody input:checked";
+  return node.nodeType === Node.ELEMENT_NODE && (node.matches(theirs) || node.querySelector(theirs));
 }
 
 function alike(node, wanted) {
@@ -47,7 +48,7 @@ function become(node, wanted) {
     return;
   }
   if (node.isEqualNode(wanted) || node.hasAttribute("data-written")) return;
-  const field = node.matches("input, textarea, select, details, dialog");
+  const field = node.matches("input, textarea, select, details, dialog, tbody tr");
   for (const { name, value } of [...wanted.attributes])
     if (!(field && THEIRS.has(name)) && node.getAttribute(name) !== value) node.setAttribute(name, value);
   for (const { name } of [...node.attributes])
@@ -245,6 +246,7 @@ addEventListener("pageshow", () => {
 });
 
 document.addEventListener("input", (event) => {
+  if (event.target.type !== "search") event.target.closest("form[method=post]")?.setAttribute("data-written", "");
   const writing = event.target.closest("[data-writing]");
   if (writing) preview(writing, event.target);
   if (event.target.matches("[data-search]")) search(event.target);
@@ -257,7 +259,6 @@ document.addEventListener("change", (event) => {
 
 const waiting = new WeakMap();
 function preview(writing, area) {
-  area.closest("form")?.setAttribute("data-written", "");
   const shown = writing.querySelector("[data-preview]");
   clearTimeout(waiting.get(writing));
   waiting.set(writing, setTimeout(async () => {
@@ -274,11 +275,33 @@ function rows(container) {
 }
 
 function search(field) {
+  const table = document.getElementById(field.dataset.search);
+  filter(field, table);
+  if (!("more" in table.dataset)) return;
+  table.toggleAttribute("data-written", field.value !== "");
+  clearTimeout(waiting.get(table));
+  waiting.set(table, setTimeout(() => find(field, table), 250));
+}
+
+function filter(field, table) {
   const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const row of rows(document.getElementById(field.dataset.search))) {
+  for (const row of rows(table)) {
     const text = row.textContent.toLowerCase();
     row.hidden = !words.every((word) => text.includes(word));
   }
+}
+
+/* Not every row is here: the server finds the others, and what was ticked stays. */
+async function find(field, table) {
+  const body = new URLSearchParams(new FormData(field.form));
+  body.set("step", "search");
+  const answer = await fetch(field.form.action, { method: "POST", body, headers: { Accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.getElementById(table.id);
+  if (!found || body.get("find") !== field.value) return;
+  morph(table.tBodies[0], found.tBodies[0]);
+  filter(field, table);
 }
 
 function tickAll(box) {
