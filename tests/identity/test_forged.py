@@ -1,4 +1,4 @@
-"""What a stranger writes into a token or an address is answered, as text at the most, and tells nothing."""
+"""What strangers write into tokens and addresses comes back as text at the most; who guesses ids is told nothing."""
 
 import asyncio
 import base64
@@ -24,6 +24,38 @@ HEADERS: tuple[Mapping[str, Any], ...] = (
     {"typ": SPLIT, "cty": '"quoted", error="other"'},
     {"crit": ["é" * 5000]},
     {SPLIT: SPLIT},
+)
+
+ASKED: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("GET", "/releases/{release}", {}),
+    ("HEAD", "/releases/{release}", {}),
+    ("GET", "/releases/{release}", {"If-None-Match": "*"}),
+    ("GET", "/releases/{release}", {"Accept": "text/html"}),
+    ("GET", "/releases/{release}", {"Accept": "text/event-stream"}),
+    ("GET", "/releases/{release}/events/stream", {}),
+    ("GET", "/releases/{release}/tasks/{task}", {}),
+    ("GET", "/releases/{release}/publish", {"Accept": "text/html"}),
+    ("GET", "/releases/{release}/cancel", {"Accept": "text/html"}),
+    ("GET", "/releases/{release}/edit", {"Accept": "text/html"}),
+    ("GET", "/releases/{release}/notes/{note}", {"Accept": "text/html"}),
+    ("GET", "/public/{release}", {"Accept": "text/html"}),
+    ("GET", "/studies/{study}/releases/{release}", {}),
+    ("GET", "/tasks/{task}", {}),
+    ("GET", "/events/{event}", {}),
+    ("GET", "/release-notes/{note}", {}),
+    ("GET", "/releases?kf_id={release}", {}),
+    ("GET", "/tasks?release={release}", {}),
+    ("GET", "/tasks?kf_id={task}", {}),
+    ("GET", "/events?release={release}", {}),
+    ("GET", "/events?task={task}", {}),
+    ("GET", "/release-notes?release={release}", {}),
+    ("GET", "/events?release={release}", {"Accept": "text/html"}),
+    ("PATCH", "/releases/{release}", {"If-Match": '"x"'}),
+    ("PATCH", "/tasks/{task}", {"If-Match": '"x"'}),
+    ("PATCH", "/releases/{release}/tasks/{task}", {}),
+    ("DELETE", "/releases/{release}", {}),
+    ("POST", "/releases/{release}/publish", {}),
+    ("POST", "/release-notes", {}),
 )
 
 
@@ -81,5 +113,40 @@ def test_why_a_service_failed_is_not_told_to_those_outside(serve: Serve) -> None
             messages = [row["message"] for row in shown["results"]]
             assert f"task {target.task_id} failed" in messages
             assert not any("10.11.12.13" in message for message in messages)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "outsider"])
+def test_what_is_not_shown_is_not_told_from_what_is_not_there(serve: Serve, caller: str) -> None:
+    """By no address, no condition and no filter: whoever guesses ids learns nothing."""
+
+    async def go() -> None:
+        async with houses(serve) as build:
+            house = await build()
+            target = house.targets["own"]
+            there = {
+                "release": target.release_id,
+                "task": target.task_id,
+                "event": target.event_id,
+                "note": target.note_id,
+            }
+            nobodys = {name: f"{kf_id[:3]}ZZZZZZZZ" for name, kf_id in there.items()}
+            async with house.web(caller) as web:
+                for method, path, headers in ASKED:
+                    said = []
+                    for ids in (there, nobodys):
+                        given = {"release": ids["release"], "description": "x", "progress": 1}
+                        answer = await web.request(
+                            method,
+                            path.format(study=target.study_id, **ids),
+                            headers=headers,
+                            json=None if method in {"GET", "HEAD"} else given,
+                        )
+                        text = answer.text
+                        for name, kf_id in ids.items():
+                            text = text.replace(kf_id, name)
+                        said.append((answer.status_code, answer.headers.get("etag"), text))
+                    assert said[0] == said[1], (method, path, headers)
 
     asyncio.run(go())
