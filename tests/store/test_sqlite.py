@@ -510,7 +510,7 @@ LISTS: dict[str, Any] = {
 }
 
 
-SHORT = ("tally", "task_service", "study", "anon_")
+SHORT = ("tally", "task_service", "study", "anon_", "some")
 """Tables that do not grow with history, and the parts that a page is put together from."""
 
 

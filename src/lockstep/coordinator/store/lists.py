@@ -1,26 +1,38 @@
 """What every list has in common: filters, an order, a page, a count, and who may see which releases.
 
-A list is a statement of positions, walked along an index until the page is full. Where a filter leaves a number of
-rows that nobody has tallied, they are counted, on an index, up to a bound; where a text is looked for, so many rows
-are read and no more. Both bounds are told with the records (`COUNTED`, `SEARCHED`).
+A list is a statement of positions. Where a filter leaves a number of rows that nobody has tallied, they are counted, on
+an index, up to a bound; where a text is looked for, so many rows are read and no more. Both bounds are told with the
+records (`COUNTED`, `SEARCHED`). A few rows are then sorted; many are walked along the index of their order until the
+page is full, which is soon, since they are many.
+
+Which index is walked is decided here and not by the database, whose guesses change with what it has counted last: a
+condition that is to be looked at only when a row has been found is put `aside`. Positions rise with the times of
+creation, so that a list between two times is one between two positions, in any order that an index ends in.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    BinaryExpression,
     Column,
     ColumnElement,
     Connection,
+    Exists,
+    FromClause,
     Select,
     UnaryExpression,
     bindparam,
     exists,
+    false,
     func,
     or_,
     select,
+    union_all,
 )
+from sqlalchemy.sql import operators
 
 from lockstep.coordinator.core.callers import ALL, Sight
 from lockstep.coordinator.core.records import COUNTED, COUNTED_ONE_BY_ONE, SEARCHED, PageOf
@@ -33,6 +45,15 @@ Listing = Select[*tuple[Any, ...]]
 
 LARGEST: Final = 2**63 - 1
 """The largest number that a database knows; no list and no log reaches it."""
+
+FEW: Final = 1_000
+"""Rows that are rather sorted than looked for along the index of their order."""
+
+_ASTRAY: Final = timedelta(hours=1)
+"""How far the order of positions may be from that of times: clocks differ, and a transaction may take a while."""
+
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + _ASTRAY
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - _ASTRAY
 
 _TALLY: Final = select(func.coalesce(func.sum(tally.c.n), 0)).where(
     tally.c.name.in_(bindparam("names", expanding=True))
@@ -65,6 +86,24 @@ class Order:
 
     columns: Sequence[ColumnElement[Any]]
     down: bool
+
+    def walked(self, conditions: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+        """Return conditions so that rows are found along an index that has this order, the others put aside.
+
+        Every column that is compared for equality has an index that goes on with the position. Whether another table
+        has a row is never looked at first; put aside, Postgres would read that table whole.
+        """
+        first, *others = self.columns
+        return [
+            condition
+            if isinstance(condition, Exists)
+            or (
+                isinstance(condition, BinaryExpression)
+                and (condition.left is first or (not others and condition.operator is operators.eq))
+            )
+            else aside(condition)
+            for condition in conditions
+        ]
 
     def by(self, columns: Sequence[ColumnElement[Any]]) -> list[UnaryExpression[Any]]:
         """Return the order by columns that stand for these; no value is less than every value.
@@ -102,20 +141,85 @@ class Search:
     part: str
 
 
-def ordered(rows: Listing, order: Order, search: Search | None = None) -> Listing:
-    """Return rows of one column in an order; of a search, those found among the first of them."""
-    if search is None:
-        return rows.order_by(*order.by(order.columns))
-    labels = [column.label(f"by{n}") for n, column in enumerate(order.columns)]
-    first = rows.add_columns(search.text.label("text"), *labels).order_by(*order.by(order.columns))
-    some = first.limit(SEARCHED).subquery("some")
-    found = select(some.c[0]).where(some.c.text.icontains(search.part, autoescape=True))
-    return found.order_by(*order.by([some.c[label.name] for label in labels]))
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A statement that finds rows of one column.
+
+    Attributes:
+        order: what they are ordered by.
+        along: the same order of these rows as an index has it, where that is said in another way.
+        straight: whether an index has these rows and no others, in their order.
+    """
+
+    rows: Listing
+    order: Order
+    along: Order | None = None
+    straight: bool = False
+
+    def directed(self) -> Listing:
+        """Return the rows in their order."""
+        along = self.along or self.order
+        return self.rows.order_by(*along.by(along.columns))
+
+    def labelled(self, *more: ColumnElement[Any]) -> "Way":
+        """Return the rows with what they are ordered by beside them, and with more."""
+        labels = [column.label(f"by{n}") for n, column in enumerate(self.order.columns)]
+        return replace(self, rows=self.rows.add_columns(*labels, *more))
+
+    def sorted(self, some: FromClause) -> Listing:
+        """Return the first column of labelled rows in their order."""
+        return select(some.c[0]).order_by(*self.order.by([some.c[f"by{n}"] for n, _ in enumerate(self.order.columns)]))
+
+
+def searched(way: Way, search: Search, at: ColumnElement[int]) -> Listing:
+    """Return those rows in whose text a part is found, looking at the newest of them only."""
+    newest = way.labelled(search.text.label("text")).rows.order_by(at.desc())
+    some = newest.limit(SEARCHED).subquery("some")
+    return way.sorted(some).where(some.c.text.icontains(search.part, autoescape=True))
+
+
+def ordered(matching: Way, walked: Sequence[Way], page: PageOf, count: int) -> Listing:
+    """Return a page of rows of one column.
+
+    Args:
+        matching: the rows, found by what they are filtered by.
+        walked: the same rows, found along indexes that have their order; parts of them, one from each.
+        page: which of them.
+        count: how many there are, exactly as long as they are few.
+    """
+    if count < FEW and not walked[0].straight:
+        return page_of(matching.sorted(matching.labelled().rows.limit(FEW).subquery("some")), page)
+    if len(walked) == 1:
+        return page_of(walked[0].directed(), page)
+    reach = PageOf(page.limit + page.offset)
+    firsts = (select(page_of(way.labelled().directed(), reach).subquery()) for way in walked)
+    return page_of(matching.sorted(union_all(*firsts).subquery("some")), page)
 
 
 def equal(*pairs: tuple[ColumnElement[Any], object]) -> list[ColumnElement[bool]]:
     """Return the conditions that columns have the values that are given, None being none."""
     return [column == value for column, value in pairs if value is not None]
+
+
+def aside(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition that rows are not found by, but looked at for when they have been found by another."""
+    return func.coalesce(condition, false())
+
+
+def created(
+    at: ColumnElement[int], table: FromClause, after: datetime | None, before: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions that the positions of rows are about those of times; a little wider, never narrower."""
+    conditions = []
+    if after is not None:
+        earlier = select(table.c.position).where(table.c.created_at <= max(after, _EARLIEST) - _ASTRAY)
+        last = earlier.order_by(table.c.created_at.desc(), table.c.position.desc()).limit(1).scalar_subquery()
+        conditions.append(at > func.coalesce(last, 0))
+    if before is not None:
+        later = select(table.c.position).where(table.c.created_at >= min(before, _LATEST) + _ASTRAY)
+        first = later.order_by(table.c.created_at, table.c.position).limit(1).scalar_subquery()
+        conditions.append(at < func.coalesce(first, LARGEST))
+    return conditions
 
 
 def between(column: ColumnElement[Any], after: object, before: object) -> list[ColumnElement[bool]]:

@@ -4,12 +4,12 @@ Which index a list is read off depends on what it is filtered by: the releases o
 tables of their own, several states are put together from the newest few of each, and the rest are columns.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, exists, select, union_all
+from sqlalchemy import ColumnElement, Connection, exists, select, type_coerce
 
 from lockstep.coordinator.core.callers import ALL, PUBLIC, Sight
 from lockstep.coordinator.core.records import Page, PageOf, ReleaseFilter, ReleaseView
@@ -17,12 +17,16 @@ from lockstep.coordinator.store.lists import (
     Listing,
     Order,
     Search,
+    Way,
+    aside,
     between,
     counted,
+    created,
     equal,
     order_of,
     ordered,
     page_of,
+    searched,
     seen_release,
     tallied,
 )
@@ -47,19 +51,23 @@ ORDERS: Final[Orders] = {
 
 def releases(connection: Connection, page: PageOf, which: ReleaseFilter, sight: Sight) -> Page[ReleaseView]:
     """Return a page of releases with their tasks and notes."""
-    order = order_of(page, ORDERS)
-    if sight == PUBLIC and which.states and ReleaseState.PUBLISHED not in which.states:
-        return Page((), 0)
+    if _published_between(which) or (sight == PUBLIC and which.states):
+        if which.states and ReleaseState.PUBLISHED not in which.states:
+            return Page((), 0)
+        which = replace(which, states=(ReleaseState.PUBLISHED,))
+    order = _order(page, which)
     if sight == PUBLIC and which == ReleaseFilter(which.states):
         which, sight = ReleaseFilter((ReleaseState.PUBLISHED,)), ALL
-    if sight.everything and which == ReleaseFilter(which.states) and order.columns == (_AT,):
-        positions = _of_states(page, order, which.states)
-        count = tallied(connection, *map(releases_in, which.states or ReleaseState))
-    else:
-        rows, walked = _matching(which, order, sight)
-        search = None if which.name_contains is None else Search(release.c.name, which.name_contains)
-        found = ordered(rows, walked, search)
+    matching = _matching(which, order, sight)
+    if which.name_contains is not None:
+        found = searched(matching, Search(release.c.name, which.name_contains), _AT)
         positions, count = page_of(found, page), counted(connection, found, page, sight)
+    else:
+        if sight.everything and which == ReleaseFilter(which.states):
+            count = tallied(connection, *map(releases_in, set(which.states or ReleaseState)))
+        else:
+            count = counted(connection, matching.rows, page, sight)
+        positions = ordered(matching, _walked(which, order, sight), page, count)
     listed = select(*RELEASE_COLUMNS).where(_AT.in_(positions)).order_by(*order.by(order.columns))
     return Page(tuple(release_views(connection, list(map(to_release, connection.execute(listed))))), count)
 
@@ -96,40 +104,102 @@ def _public(connection: Connection, listed: Listing) -> list[ReleaseView]:
     return [ReleaseView(row, (), tuple(notes[row.kf_id])) for row in rows]
 
 
-def _matching(which: ReleaseFilter, order: Order, sight: Sight) -> tuple[Listing, Order]:
-    """Return the positions of the releases that match, and the order by the columns that they are walked along."""
-    conditions = _conditions(which, sight)
-    at: ColumnElement[Any] = _AT
+def _published_between(which: ReleaseFilter) -> bool:
+    return which.published_after is not None or which.published_before is not None
+
+
+def _order(page: PageOf, which: ReleaseFilter) -> Order:
+    """Return the order of a list; what was not published has no time by which it could be ordered."""
+    order = order_of(page, ORDERS)
+    if order.columns == ORDERS["published_at"] and which.states and ReleaseState.PUBLISHED not in which.states:
+        return Order((_AT,), order.down)
+    return order
+
+
+def _link(which: ReleaseFilter) -> tuple[ColumnElement[Any], list[ColumnElement[bool]], ReleaseFilter]:
+    """Return the column that positions are read off, what holds in its table, and the filter without it."""
     if which.study_id is not None:
-        at = release_study.c.release_position
-        conditions.append(release_study.c.study_id == which.study_id)
-    elif which.tags:
-        at = release_tag.c.release_position
-        conditions.append(release_tag.c.tag == which.tags[0])
-    columns = [at if column is _AT else column for column in order.columns]
-    if columns == [_AT] and (which.created_before or which.created_after):
-        columns = [release.c.created_at, _AT]
-    rows = select(at).where(*conditions)
-    if at is not _AT and (len(conditions) > 1 or which.name_contains is not None or order.columns != (_AT,)):
+        held = release_study.c
+        return held.release_position, [held.study_id == which.study_id], replace(which, study_id=None)
+    if which.tags:
+        tagged = release_tag.c
+        return tagged.release_position, [tagged.tag == which.tags[0]], replace(which, tags=which.tags[1:])
+    return _AT, [], which
+
+
+def _matching(which: ReleaseFilter, order: Order, sight: Sight) -> Way:
+    """Return the positions of the releases that match, found by what they are filtered by."""
+    at, linked, left = _link(which)
+    exact, others = _conditions(left, sight)
+    times = between(release.c.created_at, which.created_after, which.created_before)
+    if linked or exact or others:
+        times = [*map(aside, times), *created(at, release, which.created_after, which.created_before)]
+    rows = select(at).where(*linked, *exact, *others, *times)
+    alone = order.columns == (_AT,) and not (exact or others or times) and which.name_contains is None
+    columns = tuple(at if column is _AT else column for column in order.columns)
+    return Way(rows if at is _AT or alone else rows.join(release, at == _AT), Order(columns, order.down))
+
+
+def _walked(which: ReleaseFilter, order: Order, sight: Sight) -> list[Way]:
+    """Return the walks that bring the releases that match in an order; one for each state, where that has an index."""
+    by_position = Order((_AT,), order.down)
+    divided = order.columns in (ORDERS["created_at"], ORDERS["state"])
+    each_state = divided and (len(set(which.states)) > 1 or order.columns != (_AT,))
+    states = sorted(set(which.states or ReleaseState)) if each_state else []
+    at, linked, left = _link(which) if divided and not each_state else (_AT, [], which)
+    exact, others = _conditions(replace(left, states=()) if states else left, sight)
+    times = between(release.c.created_at, which.created_after, which.created_before)
+    # Who was published before a time was created before it.
+    until = [each for each in (which.created_before, which.published_before) if each is not None]
+    places = created(at, release, which.created_after, min(until, default=None)) if divided else []
+    beside = (by_position if divided else order).walked([*exact, *others, *times])
+    rows = select(at).where(*linked, *places, *beside)
+    if at is not _AT and (beside or places):
         rows = rows.join(release, at == _AT)
-    return rows, Order(columns, order.down)
+    if states:
+        return [Way(rows.where(release.c.state == state), order) for state in states]
+    if order.columns == ORDERS["published_at"]:
+        return _published_apart(rows, order, which)
+    straight = len(linked) + len(beside) == (divided and len(linked) + len(exact) == 1)
+    return [Way(rows, order if at is _AT else Order((at,), order.down), straight=straight)]
 
 
-def _conditions(which: ReleaseFilter, sight: Sight) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of `release`; those on its study and its first tag are somebody else's."""
+def _published_apart(rows: Listing, order: Order, which: ReleaseFilter) -> list[Way]:
+    """Return one walk along the times at which releases were published, and one along those that were not.
+
+    Without a word about those that have no time, Postgres finds that its index has the order.
+    """
+    at = release.c.published_at
+    after, before = which.created_after, which.created_before
+    public = rows.where(at.is_not(None), *between(at, after, None))  # what is published later than it is created
+    ways = [Way(public, order, Order((type_coerce(at, at.type), _AT), order.down))]
+    if _published_between(which) or set(which.states) == {ReleaseState.PUBLISHED}:
+        return ways
+    others = rows.where(at.is_(None), *created(_AT, release, after, before))
+    return [*ways, Way(others, order, Order((_AT,), order.down))]
+
+
+def _conditions(which: ReleaseFilter, sight: Sight) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """Return the conditions on a row of `release`, those on what its columns are first; none on its creation."""
     numbers = (None, None, None) if which.version is None else astuple(which.version)
-    conditions = [
+    exact = [
         *equal((release.c.author, which.author), (release.c.name, which.name), (release.c.is_major, which.is_major)),
         *equal(*zip((release.c.major, release.c.minor, release.c.patch), numbers, strict=True)),
-        *between(release.c.created_at, which.created_after, which.created_before),
-        *between(release.c.published_at, which.published_after, which.published_before),
-        *map(_tagged, which.tags if which.study_id is not None else which.tags[1:]),
     ]
-    if which.states:
-        conditions.append(release.c.state.in_(sorted(which.states)))
+    others = [
+        *between(release.c.published_at, which.published_after, which.published_before),
+        *map(_tagged, which.tags),
+    ]
+    if which.study_id is not None:
+        others.append(_holding(which.study_id))
+    states = () if _published_between(which) else set(which.states)  # who has a time of publishing is published
+    if len(states) == 1:
+        exact.append(release.c.state == next(iter(states)))
+    elif states:
+        others.append(release.c.state.in_(sorted(states)))
     if not sight.everything:
-        conditions.append(seen_release(sight))
-    return conditions
+        others.append(seen_release(sight))
+    return exact, others
 
 
 def _tagged(tag: str) -> ColumnElement[bool]:
@@ -137,14 +207,6 @@ def _tagged(tag: str) -> ColumnElement[bool]:
     return exists(tagged.correlate(release))
 
 
-def _of_states(page: PageOf, order: Order, states: Collection[ReleaseState]) -> Listing:
-    """Return the positions of a page of releases; with several states, from the first few of each."""
-    by_position = select(_AT).order_by(*order.by([_AT]))
-    if not states:
-        return page_of(by_position, page)
-    parts = [by_position.where(release.c.state == state) for state in sorted(set(states))]
-    if len(parts) == 1:
-        return page_of(parts[0], page)
-    reach = PageOf(page.limit + page.offset)
-    first = union_all(*(select(page_of(part, reach).subquery()) for part in parts)).subquery()
-    return page_of(select(first.c.position).order_by(*order.by([first.c.position])), page)
+def _holding(study_id: str) -> ColumnElement[bool]:
+    held = select(1).where(release_study.c.release_position == _AT, release_study.c.study_id == study_id)
+    return exists(held.correlate(release))
