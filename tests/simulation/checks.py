@@ -151,6 +151,8 @@ class Checks:
                 state = end
         must(state == now.state, f"task is {now.state}, its events end at {state}")
         must(0 <= now.progress <= 100, f"progress {now.progress}")
+        whole = now.state in {TaskState.STAGED, TaskState.PUBLISHED}
+        must(not whole or now.progress == 100, f"a {now.state} task is at {now.progress} percent")
         if was.state in SETTLED_TASKS:
             must(was.state is now.state, "a settled task moved")
 

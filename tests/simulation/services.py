@@ -130,7 +130,7 @@ class Service:
         if self.random.random() < self.manners.calls_back:
             state = self.tasks.get(task_id)
             if state is not None:
-                await self.call_back(task_id, state, 100)
+                await self.call_back(task_id, state, self.random.choice((None, 40, 100)))
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
