@@ -13,7 +13,10 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from lockstep.coordinator.adapters.clock import SystemClock
 from lockstep.coordinator.adapters.kids_first import KidsFirst
 from lockstep.coordinator.core.announcing import Receiver, ReceiverKind
+from lockstep.coordinator.core.decide import Worker, decide
 from lockstep.coordinator.core.history import Kind, NoSource, SourceAway
+from lockstep.coordinator.core.model import Change
+from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.records import EventFilter, NewRelease, PageOf, TaskFilter
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.import_report import Report
@@ -328,8 +331,9 @@ def test_where_nothing_answers_is_said() -> None:
         async with KidsFirst("http://127.0.0.1:9", **QUICK) as source:  # type: ignore[arg-type]
             with pytest.raises(SourceAway, match="gave no answer in 3 attempts"):
                 await source.check()
-        with pytest.raises(NoSource, match="is no address of a coordinator"):
-            KidsFirst("coordinator")
+        for address in ("coordinator", "http://", "http://[", "http://host:99999", "ftp://host"):
+            with pytest.raises(NoSource, match="is no address of a coordinator"):
+                KidsFirst(address)
 
     asyncio.run(main())
 
@@ -349,5 +353,26 @@ def test_nobody_is_told_of_history_and_the_next_release_goes_on_from_it(tmp_path
             assert view.release.state is ReleaseState.WAITING
             assert (await here.store.events(PageOf(1), EventFilter(view.release.kf_id))).count == 0
             assert (await here.store.outbox.webhook(hook.kf_id)).enabled
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_looks_at_it_all_the_same_does_nothing(tmp_path: Path) -> None:
+    """Somebody edits an imported release, which rings for it: no service is told anything, and nothing is noted."""
+
+    async def main() -> None:
+        there = real()
+        there.task("RE_FA11EDXX", "TS_G0NETS00", at("2019-11-07T10:01:00"), "running")
+        async with move(there, tmp_path) as here:
+            await here.run()
+            for kf_id in there.rows["releases"]:
+                seen = await here.store.change(kf_id, lambda now: (Change(now.release, datetime.now(UTC)), now))
+                decision = decide(seen, Worker("me", alone=True), (), datetime.now(UTC), Policy())
+                assert (decision.sends, decision.look_again_at) == ((), None)
+                assert (decision.change.release, decision.change.tasks, decision.change.events) == (
+                    seen.release,
+                    (),
+                    (),
+                )
 
     asyncio.run(main())

@@ -75,8 +75,7 @@ class KidsFirst:
     def __init__(
         self, url: str, token: str = "", *, timeout_s: float = 60.0, attempts: int = 7, pause_s: float = 1.0
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_address(url):
             raise NoSource(f"{url!r} is no address of a coordinator; https://coordinator.example.org would be one.")
         self.url = url.rstrip("/")
         self._attempts = attempts
@@ -165,7 +164,7 @@ class KidsFirst:
                 await asyncio.sleep(pause_s)
             try:
                 answer = await self._web.request(method, self.url + path, **request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem, asked_s = str(error) or type(error).__name__, 0.0
             else:
                 if answer.status_code not in _AGAIN:
@@ -211,6 +210,14 @@ class KidsFirst:
 
 
 _OF_RELEASE: Final = "uuid tasks{edges{node{kfId uuid}}} notes{edges{node{kfId uuid}}}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _global_id(node: str, kf_id: str) -> str:

@@ -15,8 +15,9 @@ from datetime import datetime
 from typing import Final
 
 from lockstep.coordinator.core.history import OF_ONE_LEFT_OUT, History, Kind, Piece, Remark, Sorted
-from lockstep.coordinator.core.model import Release
+from lockstep.coordinator.core.model import Delivery, Release
 from lockstep.coordinator.core.records import Event, ReleaseNote, Study, TaskService, TaskView
+from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Clock, OtherCoordinator, Store
 from lockstep.coordinator.services.import_report import Count, Report
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState
@@ -56,6 +57,7 @@ class Import:
         self._tasks: dict[str, tuple[str, str]] = {}
         self._timed: set[str] = set()
         self._dated: set[str] = set()
+        self._published_as: dict[Version, str] = {}
 
     async def run(self) -> Report:
         """Bring everything, and return what came of it. What was brought stays when this is broken off.
@@ -97,7 +99,7 @@ class Import:
                 self._remark([Remark(Kind.RELEASE, each.kf_id, reason)])
         releases = [each for each in given.releases if each.state in SETTLED_RELEASES]
         ended = {each.kf_id: each.state for each in releases}
-        tasks = [view for view in given.tasks if view.release_id in ended]
+        tasks = [_laid_down(view, ended[view.release_id]) for view in given.tasks if view.release_id in ended]
         notes = [note for note in given.notes if note.release_id in ended]
         self._remark(
             Remark(Kind.TASK, view.task.kf_id, OF_ONE_LEFT_OUT) for view in given.tasks if view.release_id not in ended
@@ -220,12 +222,19 @@ class Import:
         for kf_id in came.taken & self._releases.keys():
             del self._releases[kf_id]
         self._dated |= history.moments.keys()
-        reason = "has the same version as {}; both keep it"
-        altered = (Remark(Kind.RELEASE, kf_id, reason.format(other)) for kf_id, other in came.same_version.items())
-        self._remark((), altered)
+        self._remark((), self._same_versions(history, came))
         reason = "has a uuid of its own here, since the other coordinator does not tell its"
         nameless = came.new - history.uuids.keys() - {each.kf_id for each in history.studies} - history.gone
         self._remark((), (Remark(kind, each, reason) for kind, of in _ids(history).items() for each in of & nameless))
+
+    def _same_versions(self, history: History, came: Sorted) -> Iterable[Remark]:
+        """Say which new releases were published under a number that another one has, stored or only rehearsed."""
+        for each in history.releases:
+            if each.state is ReleaseState.PUBLISHED and each.kf_id not in came.taken:
+                first = self._published_as.setdefault(each.version, each.kf_id)
+                other = came.same_version.get(each.kf_id, first)
+                if each.kf_id in came.new and other != each.kf_id:
+                    yield Remark(Kind.RELEASE, each.kf_id, f"has the same version as {other}; both keep it")
 
     def _remark(self, left_out: Iterable[Remark], altered: Iterable[Remark] = ()) -> None:
         gone = list(left_out)
@@ -233,6 +242,11 @@ class Import:
         for remark in gone:
             self.report.counts[remark.kind].left_out += 1
         self.report.altered.add(altered)
+
+
+def _laid_down(view: TaskView, state: ReleaseState) -> TaskView:
+    """Return a task of a release that has ended as one whose service needs not to be told so any more."""
+    return view if state is ReleaseState.PUBLISHED else replace(view, task=view.task._replace(cancel=Delivery.ANSWERED))
 
 
 def _ids(history: History) -> dict[Kind, set[str]]:
