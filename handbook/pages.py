@@ -48,7 +48,9 @@ def settings() -> str:
         "names it. Lists are written with commas between their parts.",
         _table(("Setting", "Default", "What it is for"), iter(rows)),
         "Task services read variables of their own: [those of release reports](../reports.md), and "
-        "`LOCKSTEP_COORDINATOR_URL` and `LOCKSTEP_TASKS_DB` of [the task kit](../tutorial.md).",
+        "`LOCKSTEP_COORDINATOR_URL` and `LOCKSTEP_TASKS_DB` of [the task kit](../tutorial.md), and "
+        "`LOCKSTEP_TASKS_ISSUER` and what belongs to it, by which "
+        "[it knows its coordinator](../how-to/oidc.md#task-services).",
     )
 
 

@@ -30,6 +30,7 @@ DONE_BY = {
     "replace_release": "release edit",
     "cancel_release": "release cancel",
     "publish_release": "release publish",
+    "show_decision": "release decision",
     "show_current_release": "release current",
     "show_release_at": "release at",
     "show_current_release_of_study": "release current",

@@ -61,6 +61,7 @@ MATRIX: Final[Mapping[str, str]] = {
     "create_release": "+++ +++ -+- --- +++ --- --- --- --- ---",
     "start_release_checks": WORKERS,
     "show_release": IN_FLIGHT,
+    "show_decision": "+++ +++ ++0 +00 +++ +++ +++ ++0 +0+ ---",
     "edit_release": WORKERS,
     "replace_release": WORKERS,
     "cancel_release": WORKERS,

@@ -136,3 +136,41 @@ def test_a_task_belongs_to_one_release(serve: Any) -> None:
             assert (await talk.ask("get_status"))[1]["state"] == "pending"
 
     asyncio.run(scene())
+
+
+@pytest.mark.rule("K18", "K19")
+def test_a_repetition_under_the_same_key_is_the_same_success(serve: Any) -> None:
+    """The coordinator's key is that of the action on the task: sent at once or later, the effect is had once."""
+    ran: list[str] = []
+    service = TaskService("repeated", store=MemoryStore(), coordinator_url="")
+
+    @service.stage
+    def stage(task: Task) -> None:
+        ran.append(f"stage {task.id}")
+
+    @service.publish
+    def publish(task: Task) -> None:
+        ran.append(f"publish {task.id}")
+
+    async def repeated(talk: Conversation, action: str, *states: str) -> None:
+        body = {"action": action, "task_id": "TA_1", "release_id": "RE_00000001"}
+
+        async def once() -> None:
+            headers = {"Idempotency-Key": f"TA_1:{action}"}
+            async with talk.web.post(f"{talk.url}/tasks", json=body, headers=headers) as answer:
+                assert (answer.status, (await answer.json())["state"] in states) == (200, True)
+
+        await asyncio.gather(*(once() for _ in range(5)))
+        await talk.until(states[-1], "TA_1")
+        await once()
+
+    async def scene() -> None:
+        async with serve(service) as url, conversation(url) as talk:
+            await repeated(talk, "initialize", "pending")
+            await repeated(talk, "start", "running", "staged")
+            await repeated(talk, "publish", "publishing", "published")
+            await repeated(talk, "initialize", "published")
+            await repeated(talk, "cancel", "published")
+
+    asyncio.run(scene())
+    assert ran == ["stage TA_1", "publish TA_1"]

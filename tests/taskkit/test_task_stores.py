@@ -110,6 +110,16 @@ class StoreContract:
         assert sorted(due) == ["TA_2", "TA_3", "TA_publishing", "TA_running"]
         assert all(task.is_due for task in due.values())
 
+    def test_what_waits_for_a_decision(self, store: TaskStore) -> None:
+        """Staged tasks, also those that were at work before, and none that have moved on."""
+        for state in TaskState:
+            store.add(StoredTask(f"TA_{state}", "RE_1", state))
+        store.add(RUNNING)
+        store.replace(RUNNING, staged := replace(RUNNING, state=TaskState.STAGED))
+        assert {task.task_id: task for task in store.staged()}.keys() == {"TA_1", "TA_staged"}
+        store.replace(staged, replace(staged, state=TaskState.PUBLISHING))
+        assert [task.task_id for task in store.staged()] == ["TA_staged"]
+
     def test_opening_and_closing_twice(self, store: TaskStore) -> None:
         """A second open or close changes nothing, and after a close the store can be opened again."""
         store.add(PENDING)

@@ -1,4 +1,4 @@
-"""`lockstep release current`, `at` and `diff`: what is public, what was, and what changes with a release."""
+"""`lockstep release current`, `at`, `decision` and `diff`: what is public, was decided, and changes with a release."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -57,6 +57,22 @@ def show_at(
     what = f"release that was public at {time}"
     release = talk(server, lambda coordinator: coordinator.get("releases/at", what=what, time=time))
     _print_public(release, as_json=as_json)
+
+
+@app.command("decision", epilog=example("lockstep release decision RE_8Y99QZJJ"))
+def show_decision(release_id: ReleaseId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
+    """Show what was decided about a release: nothing yet, to publish it, or to cancel it.
+
+    Of a release that is not known the answer is to cancel it: what is not known is not published.
+    """
+    decided = talk(server, lambda coordinator: coordinator.get(f"releases/{release_id}/decision"))
+    facts = [
+        ("release", release_id),
+        ("decision", decided["decision"]),
+        ("state", decided["state"] or "not known"),
+        ("version", decided["version"] or "-"),
+    ]
+    show_facts(decided, facts, as_json=as_json)
 
 
 @app.command(

@@ -99,6 +99,30 @@ TASK_WORDS: Final[Mapping[str, TaskState]] = {
 """Every word that means a task state on input: our own, and those that services in the field say."""
 
 
+class Decision(StrEnum):
+    """What a coordinator has decided about a release, as far as a service must know."""
+
+    UNDECIDED = "undecided"
+    """It may still go either way: what is staged stays staged."""
+
+    PUBLISH = "publish"
+    CANCEL = "cancel"
+
+
+DECISIONS: Final[Mapping[ReleaseState, Decision]] = {
+    ReleaseState.WAITING: Decision.UNDECIDED,
+    ReleaseState.INITIALIZING: Decision.UNDECIDED,
+    ReleaseState.RUNNING: Decision.UNDECIDED,
+    ReleaseState.STAGED: Decision.UNDECIDED,
+    ReleaseState.PUBLISHING: Decision.PUBLISH,
+    ReleaseState.PUBLISHED: Decision.PUBLISH,
+    ReleaseState.CANCELING: Decision.CANCEL,
+    ReleaseState.CANCELED: Decision.CANCEL,
+    ReleaseState.FAILED: Decision.CANCEL,
+}
+"""What the state of a release says was decided. A release that is not known is one that is not published."""
+
+
 def task_state(word: object) -> TaskState:
     """Return the task state that a word from outside means.
 

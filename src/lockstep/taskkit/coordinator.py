@@ -1,6 +1,6 @@
-"""The coordinator as a task service sees it: two requests that it answers.
+"""The coordinator as a task service sees it: the few requests that it answers.
 
-A task service can live without either: states that nobody reported are found by polling. So nothing here waits for
+A task service can live without any: states that nobody reported are found by polling. So nothing here waits for
 ever, and what went wrong comes back as a reply or as `CoordinatorError`, to be acted on by whoever asked.
 """
 
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from lockstep import __version__
+from lockstep.protocol.states import Decision
 
 Token = str | Callable[[], str]
 """A bearer token, or a function that brings a fresh one and may take its time."""
@@ -107,6 +108,23 @@ class Coordinator:
         if not isinstance(release, dict):
             raise CoordinatorError(f"the coordinator's answer about release {release_id} is not a JSON object")
         return release
+
+    async def decision(self, release_id: str, task_id: str) -> Decision | None:
+        """Return what was decided about the release of a task, None without an answer.
+
+        Raises:
+            CoordinatorError: there was a refusal, or an answer that names no decision.
+        """
+        async with aiohttp.ClientSession() as session:
+            reply = await self._ask(session, "GET", f"releases/{release_id}/decision", task_id=task_id)
+        if reply.status != _OK:
+            if reply.is_refusal:
+                raise CoordinatorError(f"nothing was said of what was decided about {release_id}: {reply.reason}")
+            return None
+        try:
+            return Decision(json.loads(reply.body)["decision"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise CoordinatorError(f"the coordinator's answer about {release_id} names no decision") from None
 
     async def _ask(
         self,

@@ -14,7 +14,7 @@ works on what (`lease`).
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,9 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from lockstep.protocol.messages import Request
+from lockstep.protocol.states import TaskState
 from lockstep.taskkit.coordinator import Coordinator
+from lockstep.taskkit.decisions import FIRST_PAUSE_S, LONGEST_PAUSE_S, Decisions
 from lockstep.taskkit.lease import Lease
 from lockstep.taskkit.report import Reporter
 from lockstep.taskkit.store import AT_WORK, StoredTask, StoreUnavailable, TaskStore
@@ -82,6 +84,7 @@ class Desk:
         self._workers: dict[str, _Worker] = {}
         self._lease = Lease(store.lease_s)
         self._watch: Thread | None = None
+        self._decisions = Decisions(coordinator, self.act) if coordinator is not None else None
 
     def start(self) -> None:
         """Open the store and go on with the work that a killed or stopped process left; again: nothing happens.
@@ -99,6 +102,8 @@ class Desk:
             self._take_up()
             if self._lease.is_shared:
                 self._watch = start_thread(self._keep_watch, "lockstep watch")
+            if self._decisions is not None and (staged := self.store.staged()):
+                start_thread(partial(self._clear_up, self._decisions, staged), "lockstep decisions")
             self.is_started = True
 
     def stop(self) -> None:
@@ -195,7 +200,10 @@ class Desk:
             self._workers[record.task_id] = worker
 
     def _work(self, worker: _Worker) -> None:
-        """Be a worker: run what is due until nothing is."""
+        """Be a worker: run what is due until nothing is. Publishing that was cut off may have been canceled since."""
+        record = worker.record
+        if self._decisions is not None and record.state is TaskState.PUBLISHING and record.attempt > 1:
+            self._decisions.settle(record)
         while (step := self._next_step(worker)) is not None:
             error = step.run()
             self._settle(worker, step, error)
@@ -287,6 +295,14 @@ class Desk:
     def _is_at_work_on(self, task: StoredTask) -> bool:
         """Tell whether a worker of ours has the task; one that an earlier start left behind has not."""
         return self._lease.is_shared and task.task_id in self._workers and self._lease.is_mine(task)
+
+    def _clear_up(self, decisions: Decisions, staged: Sequence[StoredTask]) -> None:
+        """Ask what became of tasks that were staged before this process began, until each question is answered."""
+        pause_s = FIRST_PAUSE_S
+        while staged := [task for task in staged if not self._stopping.is_set() and not decisions.settle(task)]:
+            if self._stopping.wait(pause_s):
+                return
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _keep_watch(self) -> None:
         """Say of the work of this process that it goes on, and take up what another has left, until it all ends."""

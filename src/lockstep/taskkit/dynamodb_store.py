@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from lockstep.protocol.states import TaskState
 from lockstep.taskkit.dynamodb_calls import Calls, NoTable, WrongState, connect
 from lockstep.taskkit.lease import DEFAULT_LEASE_S
 from lockstep.taskkit.store import StoredTask, StoreUnavailable
@@ -29,6 +30,8 @@ _PAUSE_S: Final = 0.2
 _NEW: Final = "attribute_not_exists(task_id)"
 _SEEN: Final = "#state = :state AND attempt = :attempt AND epoch = :epoch"
 _NO_EPOCH: Final = -1
+_DUE: Final = "yes"
+_STAGED: Final = "staged"
 
 Item = dict[str, Any]
 
@@ -100,15 +103,21 @@ class DynamoDbStore:
 
     def due(self) -> Sequence[StoredTask]:
         """Return the tasks for which a function has to run."""
-        calls = self._calls
-        keys = calls.query(
+        return [task for task in self._indexed(_DUE) if task.is_due]
+
+    def staged(self) -> Sequence[StoredTask]:
+        """Return the tasks that wait for a decision."""
+        return [task for task in self._indexed(_STAGED) if task.state is TaskState.STAGED]
+
+    def _indexed(self, word: str) -> list[StoredTask]:
+        keys = self._calls.query(
             TableName=self.table,
             IndexName=INDEX,
-            KeyConditionExpression="due = :yes",
-            ExpressionAttributeValues={":yes": {"S": "yes"}},
+            KeyConditionExpression="due = :word",
+            ExpressionAttributeValues={":word": {"S": word}},
         )
         found = [self.get(key["task_id"]["S"]) for key in keys]
-        return [task for task in found if task is not None and task.is_due]
+        return [task for task in found if task is not None]
 
     @property
     def _calls(self) -> Calls:
@@ -125,8 +134,8 @@ class DynamoDbStore:
     def _put(self, task: StoredTask, condition: str, **arguments: Any) -> bool:  # noqa: ANN401 - as the client's own
         calls, mark = self._calls, {"S": secrets.token_hex(8)}
         item: Item = {"task_id": {"S": task.task_id}, **_compared(task), "task": {"S": to_document(task)}, "mark": mark}
-        if task.is_due:
-            item["due"] = {"S": "yes"}
+        if task.is_due or task.state is TaskState.STAGED:
+            item["due"] = {"S": _DUE if task.is_due else _STAGED}
         try:
             calls.ask(
                 calls.client.put_item, TableName=self.table, Item=item, ConditionExpression=condition, **arguments

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS "{table}" (
 """
 _GET: Final = 'SELECT task FROM "{table}" WHERE task_id = $1'
 _DUE: Final = 'SELECT task FROM "{table}" WHERE is_due'
+_STAGED: Final = "SELECT task FROM \"{table}\" WHERE state = 'staged'"
 _ADD: Final = """
 INSERT INTO "{table}" (task_id, state, attempt, epoch, is_due, task) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING RETURNING task_id
@@ -115,6 +116,10 @@ class PostgresStore:
     def due(self) -> Sequence[StoredTask]:
         """Return the tasks for which a function has to run."""
         return self._tasks(_DUE)
+
+    def staged(self) -> Sequence[StoredTask]:
+        """Return the tasks that wait for a decision."""
+        return self._tasks(_STAGED)
 
     def _tasks(self, statement: str, *values: object) -> list[StoredTask]:
         return [from_document(row["task"]) for row in self._rows(statement, *values)]

@@ -54,6 +54,7 @@ _ADDED: Final = {
 
 _GET: Final = f"SELECT {_ALL} FROM lockstep_task WHERE task_id = ?"  # noqa: S608 - our own column names
 _DUE: Final = f"SELECT {_ALL} FROM lockstep_task WHERE cleanup_due OR state IN ('running', 'publishing')"  # noqa: S608
+_STAGED: Final = f"SELECT {_ALL} FROM lockstep_task WHERE state = 'staged'"  # noqa: S608
 _ADD: Final = f"INSERT OR IGNORE INTO lockstep_task ({_ALL}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _REPLACE: Final = (
     f"UPDATE lockstep_task SET {', '.join(f'{name} = ?' for name in _COLUMNS)} "  # noqa: S608
@@ -121,6 +122,11 @@ class SqliteStore:
         """Return the tasks for which a function has to run."""
         with self._opened() as connection:
             return [_from_row(row) for row in connection.execute(_DUE)]
+
+    def staged(self) -> Sequence[StoredTask]:
+        """Return the tasks that wait for a decision."""
+        with self._opened() as connection:
+            return [_from_row(row) for row in connection.execute(_STAGED)]
 
     def _claimed(self) -> sqlite3.Connection:
         """Return the connection whose open transaction is the lock on the file beside ours."""

@@ -110,6 +110,9 @@ class TaskStore(Protocol):
     def due(self) -> Sequence[StoredTask]:
         """Return the tasks for which a function has to run (`StoredTask.is_due`); the latest changes may be missing."""
 
+    def staged(self) -> Sequence[StoredTask]:
+        """Return the tasks that wait for a decision; the latest changes may be missing."""
+
 
 class MemoryStore:
     """Tasks in a dictionary, gone with the process: for tests, and for services whose work leaves nothing behind."""
@@ -151,3 +154,8 @@ class MemoryStore:
         """Return the tasks for which a function has to run."""
         with self._lock:
             return [task for task in self._tasks.values() if task.is_due]
+
+    def staged(self) -> Sequence[StoredTask]:
+        """Return the tasks that wait for a decision."""
+        with self._lock:
+            return [task for task in self._tasks.values() if task.state is TaskState.STAGED]

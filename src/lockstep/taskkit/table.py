@@ -10,6 +10,10 @@ is a change that the store makes if the task is still in the state that was seen
 sentence that are sent. `None` as a state is a task that nobody has heard of here. Tasks are never `waiting` or
 `rejected` on this side of the wire: those are what a coordinator says before and instead of `pending`.
 
+A coordinator sends the same `Idempotency-Key` with every repetition of an action on a task. The key names what the body
+names, and nothing goes by it: a repetition is the same success again, with the state as it is by then. A kept answer
+would tell an older one.
+
 Before the table comes the fence. A coordinator that was held up, and replaced meanwhile, may still have a request on
 its way. Requests therefore carry an `epoch` that rises with each take-over; the highest is kept with the task, and
 whoever comes with a lower one is refused, whatever it asks. A request without an epoch comes from a coordinator that

@@ -66,6 +66,7 @@ class Act(StrEnum):
     EDIT_ANNOUNCEMENTS = "add, change or remove webhooks, and deliver again"
     SEE_PUBLISHED = "see published releases with their tasks, notes and events"
     SEE_IN_FLIGHT = "see ids, studies, state and version of a release in flight"
+    SEE_DECISION = "see what was decided about a release"
     SEE_ALL = "see every release with all that hangs on it"
     SEE_PROFILE = "see one's own profile"
     SEE_USERS = "see all users"
@@ -110,6 +111,7 @@ TABLE: Final[Mapping[Act, Row]] = {
     Act.EDIT_ANNOUNCEMENTS: Row((_Y, _Y, _N, _N, _N, _N), _DEV),
     Act.SEE_PUBLISHED: Row((_Y, _Y, _Y, _Y, _Y, _Y), ""),
     Act.SEE_IN_FLIGHT: Row((_Y, _Y, _O, _Y, _O, _S), _RELEASES),
+    Act.SEE_DECISION: Row((_Y, _Y, _O, _Y, _O, _S), _RELEASES),
     Act.SEE_ALL: Row((_Y, _Y, _O, _N, _N, _N), _RELEASES),
     Act.SEE_PROFILE: Row((_Y, _Y, _Y, _N, _N, _N), NO_PROFILE, NO_PROFILE),
     Act.SEE_USERS: Row((_Y, _Y, _N, _N, _N, _N), _DEV),

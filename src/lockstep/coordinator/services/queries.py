@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lockstep.coordinator.core.callers import ALL, Caller, Kind, Sight
 from lockstep.coordinator.core.errors import Invalid, NotFound
+from lockstep.coordinator.core.model import Release
 from lockstep.coordinator.core.records import (
     NoteFilter,
     Page,
@@ -21,6 +22,7 @@ from lockstep.coordinator.core.records import (
 from lockstep.coordinator.ports import Store
 from lockstep.coordinator.services.access import Access, Act
 from lockstep.coordinator.services.discretion import seen
+from lockstep.protocol.ids import Prefix, is_id
 from lockstep.protocol.states import SETTLED_RELEASES
 
 
@@ -40,6 +42,36 @@ async def release(store: Store, access: Access, release_id: str, caller: Caller)
     if view.release.state in SETTLED_RELEASES:
         raise NotFound(f"There is no release {release_id}.")
     return ReleaseView(replace(view.release, name="", description="", author="", tags=(), waits_for=None))
+
+
+async def decided(store: Store, access: Access, release_id: str, caller: Caller) -> Release | None:
+    """Return a release of which somebody wants to know what was decided, None for one that is not known.
+
+    Whatever was sent to a service was stored before, and so was the decision to publish. A release that is not known
+    was never begun, or is not among what was put back after a loss, and will not be published.
+
+    Raises:
+        NotFound: the id is none of a release, or the caller may not know.
+    """
+    try:
+        release = (await store.release(release_id, ALL)).release
+    except NotFound:
+        is_lost = caller.task_id is not None and await _release_of(store, caller.task_id) is None
+        if is_id(release_id, Prefix.RELEASE) and access.allows(caller, Act.SEE_DECISION, own=is_lost):
+            return None
+        raise
+    own = caller.task_id is not None and await _release_of(store, caller.task_id) == release_id
+    seen_anyway = access.sight(caller).sees(release.state, release.studies)
+    if seen_anyway or access.allows(caller, Act.SEE_DECISION, own=own):
+        return release
+    raise NotFound(f"There is no release {release_id}.")
+
+
+async def _release_of(store: Store, task_id: str) -> str | None:
+    try:
+        return (await store.task(task_id)).release_id
+    except NotFound:
+        return None
 
 
 async def task(store: Store, access: Access, task_id: str, caller: Caller) -> TaskView:

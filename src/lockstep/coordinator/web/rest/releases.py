@@ -42,7 +42,14 @@ from lockstep.coordinator.web.rest.pages import (
     orders,
     page_answer,
 )
-from lockstep.coordinator.web.rest.shapes import CheckedShape, PublishShape, ReleaseShape, release_shape
+from lockstep.coordinator.web.rest.shapes import (
+    CheckedShape,
+    DecisionShape,
+    PublishShape,
+    ReleaseShape,
+    decision_shape,
+    release_shape,
+)
 from lockstep.protocol.states import ReleaseState
 
 
@@ -127,6 +134,17 @@ async def show_release(request: Request, release_id: str) -> Response:
     """Show a release with its tasks and notes."""
     desk = desk_of(request)
     return _shown(request, await queries.release(desk.store, desk.access, release_id, caller_of(request)))
+
+
+async def show_decision(request: Request, release_id: str) -> Response:
+    """Show what was decided about a release: nothing yet, to publish it, or to cancel it.
+
+    For task services that were away and do not know what became of a release that they have staged. One that is not
+    known was never decided to be published, so the answer for it is `cancel`.
+    """
+    desk = desk_of(request)
+    release = await queries.decided(desk.store, desk.access, release_id, caller_of(request))
+    return JsonAnswer(decision_shape(release_id, release))
 
 
 async def edit_release(request: Request, release_id: str) -> Response:
@@ -239,6 +257,14 @@ OPERATIONS: Final = (
         shape=ReleaseShape,
         also=(404,),
         conditional=True,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/decision",
+        act=Act.SEE_DECISION,
+        call=show_decision,
+        shape=DecisionShape,
+        also=(404,),
     ),
     Operation(
         method="POST",

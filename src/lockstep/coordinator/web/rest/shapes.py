@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from lockstep.coordinator.core.model import Task
+from lockstep.coordinator.core.model import Release, Task
 from lockstep.coordinator.core.records import Event, ReleaseNote, ReleaseView, Study, TaskService, TaskView
 from lockstep.coordinator.web.answers import time
 from lockstep.protocol.ids import ALPHABET, Prefix
-from lockstep.protocol.states import ReleaseState, TaskState
+from lockstep.protocol.states import DECISIONS, Decision, ReleaseState, TaskState
 
 
 def id_pattern(*prefixes: Prefix) -> str:
@@ -95,6 +95,21 @@ class ReleaseShape(TypedDict):
     published_at: _Time | None
     partially_published: Annotated[bool, Field(description="It was stopped when some services had published already.")]
     waits_for: Annotated[_Link | None, Field(description="The release that is published first, for a study in both.")]
+
+
+class DecisionShape(TypedDict):
+    """What was decided about a release, for a service that was away."""
+
+    kf_id: _ReleaseId
+    decision: Annotated[
+        str,
+        Field(
+            json_schema_extra={"enum": list(Decision)},
+            description="`cancel` also of a release that is not known: it will not be published.",
+        ),
+    ]
+    state: Annotated[_ReleaseState | None, Field(description="None of a release that is not known.")]
+    version: Annotated[_Version | None, Field(description="The final one where the decision is `publish`.")]
 
 
 class PublishShape(ReleaseShape):
@@ -245,6 +260,16 @@ RootShape = TypedDict(
     },
 )
 """Where the collections are."""
+
+
+def decision_shape(release_id: str, release: Release | None) -> DecisionShape:
+    """Return what was decided about a release; None for one that is not known."""
+    return {
+        "kf_id": release_id,
+        "decision": Decision.CANCEL if release is None else DECISIONS[release.state],
+        "state": None if release is None else release.state,
+        "version": None if release is None else str(release.version),
+    }
 
 
 def release_shape(view: ReleaseView, base: str) -> ReleaseShape:
