@@ -17,7 +17,7 @@ from lockstep.coordinator.web.graphql.sdl import sdl
 from lockstep.protocol.messages import Action, Request
 from lockstep.protocol.states import RELEASE_MOVES, TASK_LINE, TASK_MOVES, TASK_WORDS
 from lockstep.protocol.wire import request_to_json
-from lockstep.taskkit import conformance, testing
+from lockstep.taskkit import conformance, testing, wsgi
 from lockstep.taskkit.conformance import LEVELS
 from lockstep.taskkit.conformance.rules import RULES
 
@@ -103,7 +103,7 @@ def task_kit() -> str:
     """The public names of the kit, each with what it says of itself."""
     parts = [
         part
-        for module in (taskkit, testing, conformance)
+        for module in (taskkit, testing, wsgi, conformance)
         for part in (
             f"## `{module.__name__}`",
             _told(module.__doc__),

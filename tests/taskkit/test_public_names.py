@@ -2,12 +2,17 @@
 
 import lockstep.taskkit.conformance
 import lockstep.taskkit.testing
+import lockstep.taskkit.wsgi
 
 
 def test_the_names_for_tests() -> None:
     promised = {"Rehearsal", "Treatment", "rehearsal"}
     assert set(lockstep.taskkit.testing.__all__) == promised
     assert [name for name in promised if not getattr(lockstep.taskkit.testing, name).__doc__] == []
+
+
+def test_the_name_for_wsgi() -> None:
+    assert lockstep.taskkit.wsgi.__all__ == ["WsgiService"]
 
 
 def test_the_names_for_checks() -> None:

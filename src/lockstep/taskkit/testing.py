@@ -9,9 +9,9 @@
 
 The service is served for real on this machine, and so are the coordinator and the data service that are played for it:
 reports arrive there (`release.reports`), and the data of its studies are fetched there. They can be held back
-(`held_data`), refused (`refuse_data`), and reports can be lost, refused or answered late (`treat_reports`). The service's
-answers can be lost (`lose_answer`), and the coordinator replaced by one of a higher epoch (`take_over`, `ask_late`).
-`restart` ends the service and makes it anew, from what it stored. Whatever is not as it should be is an
+(`held_data`), refused (`refuse_data`), and reports can be lost, refused or answered late (`treat_reports`). Answers of
+the service can be lost (`lose_answer`), and the coordinator replaced by one of a higher epoch (`take_over`,
+`ask_late`). `restart` ends the service and makes it anew, from what it stored. Whatever is not as it should be is an
 `AssertionError` with a sentence.
 
 Whether a service keeps *all* the rules is for `lockstep check` to say; here you test what your functions do.

@@ -32,6 +32,8 @@ from lockstep.taskkit.service import TaskService
 from lockstep.taskkit.store import StoreUnavailable
 from lockstep.taskkit.threads import make_loop, start_thread
 
+__all__ = ["WsgiService"]
+
 _CHUNK: Final = 65_536
 _INCOMPLETE: Final = b'{"message": "the body ended before its end"}'
 
