@@ -57,7 +57,7 @@ simulate: setup ## run SEEDS seeds of the simulation (10000)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 test-faults: setup ## hurt the whole stack, as real processes, at many random moments (FAULT_ROUNDS=30)
-	@FAULT_ROUNDS=$(or $(FAULT_ROUNDS),30) $(BIN)/pytest tests/faults -s
+	@FAULT_ROUNDS=$(or $(FAULT_ROUNDS),30) $(BIN)/pytest tests/faults tests/kill -s
 
 soak: setup ## random faults for MINUTES (10) over RELEASES (100); SEED repeats a run
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --releases $(RELEASES) $(if $(SEED),--seed $(SEED))

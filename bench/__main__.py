@@ -3,21 +3,15 @@
 import argparse
 import os
 import platform
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
 import psutil
 
 from bench import history, phases, reports
-from bench.processes import coordinator
+from bench.processes import coordinator, data_service
 
 IDLE_S = 20.0
 
@@ -27,7 +21,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the Markdown file to write")
     parser.add_argument("--services", type=int, nargs="*", default=[1, 10, 100, 1000], help="how many task services")
     asked = parser.parse_args()
-    with data_service() as url:
+    with TemporaryDirectory() as folder, data_service(Path(folder)) as url:
         parts = []
         for part in (
             head,
@@ -101,29 +95,6 @@ def footprint(url: str) -> str:
                 f"From `lockstep serve` to its first answer: {served.first_answer_s:.2f} s. Resident memory when idle: "
                 f"{memory:.0f} MB. CPU when idle: {100 * busy / IDLE_S:.2f} % of one core over {IDLE_S:g} s."
             )
-
-
-@contextmanager
-def data_service() -> Iterator[str]:
-    """The sample data service, whose studies the releases hold."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "lockstep", "dataservice", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            until = time.monotonic() + 30
-            while True:
-                try:
-                    httpx.get(f"http://127.0.0.1:{port}/status")
-                    break
-                except httpx.TransportError:
-                    if time.monotonic() > until:
-                        raise
-                    time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 def _ms(seconds: float) -> str:

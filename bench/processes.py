@@ -1,9 +1,6 @@
 """The processes of a measurement: the coordinator as `lockstep serve`, and the instant services."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE_S = 60.0
+from lockstep.stack.processes import PATIENCE_S, Lockstep
 
 
 @contextmanager
@@ -29,26 +26,26 @@ def instant_services(number: int, manner: str = "instant") -> Iterator[list[str]
 
 
 @contextmanager
+def data_service(folder: Path) -> Iterator[str]:
+    """The sample data service, whose studies the releases hold; gives its address."""
+    with Lockstep("data service", ["dataservice", "--port", "{port}"], folder) as served:
+        yield served.url
+
+
+@contextmanager
 def coordinator(folder: Path, dataservice_url: str = "") -> Iterator["Served"]:
-    """`lockstep serve` on a database in a folder, started and answering; killed at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """`lockstep serve` on a database in a folder, started and answering; stopped at the end."""
     settings = {
-        "LOCKSTEP_PORT": str(port),
+        "LOCKSTEP_PORT": "{port}",
         "LOCKSTEP_DATABASE_URL": f"sqlite:///{database(folder)}",
         "LOCKSTEP_DATASERVICE_URL": dataservice_url,
         "LOCKSTEP_WRITE_RATE": "0",
     }
-    with (folder / "serve.log").open("wb") as log:
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "lockstep", "serve"]
-        with subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log) as process:
-            try:
-                yield Served(f"http://127.0.0.1:{port}", process.pid, database(folder), _answers(port, process, began))
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(PATIENCE_S)
+    served = Lockstep("serve", ["serve"], folder, settings=settings)
+    began = time.perf_counter()
+    with served:
+        assert served.process is not None
+        yield Served(served.url, served.process.pid, database(folder), time.perf_counter() - began)
 
 
 class Served:
@@ -72,15 +69,3 @@ class Served:
 def database(folder: Path) -> Path:
     """Return where a coordinator of a folder keeps its database."""
     return folder / "lockstep.db"
-
-
-def _answers(port: int, process: "subprocess.Popen[bytes]", began: float) -> float:
-    url = f"http://127.0.0.1:{port}/status"
-    while True:
-        try:
-            httpx.get(url).raise_for_status()
-            return time.perf_counter() - began
-        except httpx.HTTPError:
-            if process.poll() is not None or time.perf_counter() - began > PATIENCE_S:
-                raise
-            time.sleep(0.01)

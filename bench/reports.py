@@ -6,7 +6,6 @@ in one process. It prints its port and serves until killed.
 
 import asyncio
 import json
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import psutil
 from bench.services import Instant
 from lockstep.dataservice.client import CONNECTIONS, DataService
 from lockstep.dataservice.entities import REPORTED
+from lockstep.stack.processes import free_ports
 from lockstep.taskkit.threads import make_loop
 
 ROUNDS = {35: 20, 1000: 3}
@@ -169,9 +169,7 @@ def instant_data_service() -> Iterator[str]:
 @contextmanager
 def reports(folder: Path, url: str) -> Iterator[Served]:
     """The reports service in a process of its own, answering; killed at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     chosen = f"dataservice_url={url!r}, coordinator_url={url!r}, reports_folder={str(folder)!r}, port={port}"
     code = f"from lockstep.reports.deployment import run; run({chosen})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:

@@ -1,9 +1,14 @@
-"""What tests of every area share: an application served for real, on a loopback port that the system chose."""
+"""What tests of every area share: an application served for real, on a loopback port that the system chose.
+
+And the same surroundings on every machine, for the tests and for the processes that they start: nothing of what
+somebody has set for Lockstep, for the libraries under it or for their terminal, the usual umask, and an empty folder.
+"""
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, chdir
 from typing import Any
 
 import pytest
@@ -14,9 +19,17 @@ from hypothesis import settings
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+_FOREIGN = ("LOCKSTEP_", "AWS_", "OTEL_", "PG", "SCHEMATHESIS_", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR")
+_CHOSEN = ("LOCKSTEP_TEST_", *(["AWS_"] if os.environ.get("LOCKSTEP_TEST_DYNAMODB") == "real" else []))
+
+for _name in list(os.environ):
+    if (_name.startswith(_FOREIGN) and not _name.startswith(_CHOSEN)) or _name.lower().endswith("_proxy"):
+        del os.environ[_name]
+os.umask(0o022)
+
 Serve = Callable[[Any], AbstractAsyncContextManager[str]]
 
-_PATIENCE_S = 2
+_SHUTDOWN_S = 2
 
 
 @asynccontextmanager
@@ -44,8 +57,15 @@ async def _shut_down(server: uvicorn.Server) -> None:
     for connection in list(server.server_state.connections):
         connection.shutdown()
     if server.server_state.tasks:
-        await asyncio.wait(server.server_state.tasks, timeout=_PATIENCE_S)
+        await asyncio.wait(server.server_state.tasks, timeout=_SHUTDOWN_S)
     await server.lifespan.shutdown()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A `.env` beside the code is somebody's own, and is not read."""
+    with chdir(tmp_path_factory.mktemp("empty")):
+        yield
 
 
 @pytest.fixture

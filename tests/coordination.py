@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-import socket
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import aiohttp
 from starlette.applications import Starlette
@@ -15,8 +14,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from lockstep.stack.processes import Lockstep
+from lockstep.taskkit.conformance import Options, Report, check
+from tests.patience import PATIENCE_S, until
+
 TASK, RELEASE = "TA_00000001", "RE_00000001"
-DEADLINE_S = 15.0
+
+UNHURRIED: Final[dict[str, Any]] = {
+    "patience_s": PATIENCE_S,
+    "retell_s": PATIENCE_S,
+    "answer_limit_s": 30.0,
+    "at_once_s": 20.0,
+    "limit_s": 240.0,
+}
+"""The patience of a check on a machine that is busy with other tests, where a good service may be slow."""
 
 
 class PlayedCoordinator:
@@ -72,7 +83,8 @@ class TaskServiceSpokenTo:
             assert body.get("state") == state or body.get("state") not in over, body
             return body if body.get("state") == state else None
 
-        return await until(there)
+        found: dict[str, Any] = await until(there)
+        return found
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         async with self._web.get(self.url + path, headers=headers) as answer:
@@ -85,54 +97,59 @@ async def spoken_to(url: str) -> AsyncIterator[TaskServiceSpokenTo]:
         yield TaskServiceSpokenTo(web, url)
 
 
-async def until(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition gives something true, and return that."""
-    end = time.monotonic() + DEADLINE_S
-    while True:
-        found = condition()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < end, f"nothing came of it within {DEADLINE_S:g} s"
-        await asyncio.sleep(0.01)
-
-
 class Killable:
-    """A task service in a process of its own: `run(port=…, **arguments)` of a module."""
+    """A task service in a process of its own, which a command starts, and starts anew after a kill.
 
-    def __init__(self, module: str, **arguments: Any) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._code = f"from {module} import run; run(port={port}, **{arguments!r})"
-        self._process: asyncio.subprocess.Process | None = None
+    Args:
+        command: returns the command for a port, which stands in the variable `PORT` too.
+        folder: where it runs, and where its log is written.
+        variables: what it has in its environment besides.
+    """
+
+    def __init__(self, command: Callable[[int], Sequence[str]], folder: Path, **variables: str) -> None:
+        self._process = _Commanded("service", [], folder, settings={"PORT": "{port}", **variables})
+        self._process.command = command(self._process.port)
+        self.url = self._process.url
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(sys.executable, "-c", self._code)
-        async with aiohttp.ClientSession() as web:
-
-            async def answers() -> bool:
-                try:
-                    async with web.get(f"{self.url}/status") as answer:
-                        return answer.status == 200
-                except aiohttp.ClientError:
-                    return False
-
-            await until(answers)
+        await asyncio.to_thread(self._process.start)
 
     async def kill(self) -> None:
         """End the process as a power cut would."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
-            await self._process.wait()
+        await asyncio.to_thread(self._process.stop, signal.SIGKILL)
+
+    async def restart(self) -> None:
+        await self.kill()
+        await self.start()
+
+    def checked(self, port: int, **options: Any) -> Report:
+        """Run it, and check it from a coordinator that is played at a port."""
+
+        async def scene() -> Report:
+            await self.start()
+            try:
+                return await check(self.url, Options(port=port, **UNHURRIED, **options))
+            finally:
+                await self.kill()
+
+        return asyncio.run(scene())
+
+
+class _Commanded(Lockstep):
+    command: Sequence[str] = ()
+
+    def _command(self) -> Sequence[str]:
+        return self.command
 
 
 @asynccontextmanager
-async def killable(module: str, **arguments: Any) -> AsyncIterator[Killable]:
-    process = Killable(module, **arguments)
-    await process.start()
+async def killable(module: str, where: Path, /, **arguments: Any) -> AsyncIterator[Killable]:
+    """`run(port=…, **arguments)` of a module, as a process that runs in a folder."""
+    process = Killable(
+        lambda port: [sys.executable, "-c", f"from {module} import run; run(port={port}, **{arguments!r})"], where
+    )
     try:
+        await process.start()
         yield process
     finally:
         await process.kill()

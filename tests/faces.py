@@ -82,13 +82,13 @@ class Coordinator:
 
 @asynccontextmanager
 async def coordinator(
-    store: Store | None = None, data_service: DataService | None = None
+    store: Store | None = None, data_service: DataService | None = None, *, probe_timeout_s: float = 20
 ) -> AsyncIterator[Coordinator]:
     """Open a coordinator that knows `STUDIES`."""
     store = store or MemoryStore()
     await store.sync_studies([StudyFacts(kf_id, f"Study {kf_id}", True, datetime.now(UTC)) for kf_id in STUDIES])
     feed, bell = LocalFeed(), Bell()
-    async with HttpProber(timeout_s=1) as prober:
+    async with HttpProber(timeout_s=probe_timeout_s) as prober:
         commands = Commands(store, bell, feed, SystemClock(), prober, data_service)
         yield Coordinator(store, feed, bell, commands, Desk(commands, store, feed))
 

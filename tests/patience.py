@@ -4,6 +4,7 @@ What has not come after `PATIENCE_S` does not come; the complaint then says what
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -36,3 +37,9 @@ def wait_until(
         assert time.monotonic() < end, complaint() if complaint else f"nothing came of it within {patience_s:g} s"
         time.sleep(_PAUSE_S)
     return found
+
+
+def takes_connections(port: int) -> bool:
+    """Tell whether somebody listens at a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

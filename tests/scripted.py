@@ -41,6 +41,7 @@ from lockstep.coordinator.services.inputs import TaskReport
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.protocol.messages import Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
+from tests.patience import PATIENCE_S
 
 STUDIES = ("SD_AAAAAAAA", "SD_BBBBBBBB", "SD_CCCCCCCC")
 REQUEST_TIMEOUT_S = 15.0
@@ -108,7 +109,7 @@ class Service:
         line = lines.pop(0)
         return await line() if callable(line) else line
 
-    async def was_asked(self, action: str, times: int = 1, within_s: float = 10) -> None:
+    async def was_asked(self, action: str, times: int = 1, within_s: float = PATIENCE_S) -> None:
         """Wait until it was asked something, so many times."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
@@ -191,7 +192,7 @@ class Coordinator:
     async def release(self, release_id: str) -> Release:
         return (await self.store.release(release_id)).release
 
-    async def until(self, release_id: str, state: str, within_s: float = 10) -> ReleaseView:
+    async def until(self, release_id: str, state: str, within_s: float = PATIENCE_S) -> ReleaseView:
         """Wait until a release is in a state."""
 
         async def there() -> ReleaseView | None:
@@ -202,7 +203,7 @@ class Coordinator:
         assert view is not None, f"not {state} within {within_s:g} s: {await self.messages(release_id)}"
         return view
 
-    async def marked(self, release_id: str, action: str, within_s: float = 10) -> None:
+    async def marked(self, release_id: str, action: str, within_s: float = PATIENCE_S) -> None:
         """Wait until an action is marked as sent to every service."""
 
         async def marked() -> bool:
@@ -211,7 +212,7 @@ class Coordinator:
 
         assert await self.wait(release_id, marked, within_s), f"{action} is not marked as sent"
 
-    async def wait(self, release_id: str, condition: Callable[[], Awaitable[Any]], within_s: float = 10) -> Any:
+    async def wait(self, release_id: str, condition: Callable[[], Awaitable[Any]], within_s: float = PATIENCE_S) -> Any:
         """Wait until a condition on a release holds, looking at it whenever something of it has changed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
@@ -240,7 +241,7 @@ class Coordinator:
     async def messages(self, release_id: str) -> list[str]:
         return [event.message for event in await self.events(release_id)]
 
-    async def heard_of(self, release_id: str, words: str, within_s: float = 10) -> Event:
+    async def heard_of(self, release_id: str, words: str, within_s: float = PATIENCE_S) -> Event:
         """Wait for an event whose text holds some words."""
 
         async def there() -> Event | None:
@@ -279,7 +280,7 @@ async def served(service: Service) -> AsyncIterator[Service]:
 
 @asynccontextmanager
 async def on_loopback(
-    *services: Service, policy: Policy = QUICK, timeout_s: float = 5, run: bool = True
+    *services: Service, policy: Policy = QUICK, timeout_s: float = PATIENCE_S, run: bool = True
 ) -> AsyncIterator[Coordinator]:
     """A coordinator, and services behind real sockets."""
     async with AsyncExitStack() as stack:

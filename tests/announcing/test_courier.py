@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.ports import Outbox
 from lockstep.coordinator.store.memory import MemoryStore
+from lockstep.stack.processes import free_ports
 from tests.announcing.log import EventLog, SetClock, event_log
 from tests.announcing.receivers import Answer, Letter, Receiving
 from tests.conftest import Serve
-from tests.coordination import until
+from tests.patience import PATIENCE_S, until
 
 SECRET = "whsec_bG9ja3N0ZXAgbG9ja3N0ZXAgbG9ja3N0ZXA="
 DAY_S = 86_400
@@ -57,7 +57,7 @@ class Announcing:
 
 
 @asynccontextmanager
-async def announcing(timeout_s: float = 5) -> AsyncIterator[Announcing]:
+async def announcing(timeout_s: float = PATIENCE_S) -> AsyncIterator[Announcing]:
     log, outcomes = await event_log(MemoryStore()), list[Outcome]()
     # Receivers refuse what was signed long ago, so the clock begins with the time as it is.
     clock = SetClock(datetime.now(UTC))
@@ -128,10 +128,9 @@ def test_one_that_never_answers_is_tried_for_a_day_and_then_given_up() -> None:
     """Each event is tried, the pauses are never longer than an hour, and then it is over."""
 
     async def go() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        (nobodys,) = free_ports(1)
         async with announcing() as here:
-            webhook = await here.webhook(url)
+            webhook = await here.webhook(f"http://127.0.0.1:{nobodys}")
             await here.write("one", "two")
             for _ in range(int(DAY_S / 600) - 1):
                 await here.after(600)

@@ -10,32 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
+from lockstep.dataservice.sample import make_app as make_data_service
 from tests.announcing.receivers import Letter, Receiving
 from tests.announcing.topics import CREDENTIALS, Topic, sns_server
 from tests.conftest import Serve
-from tests.coordination import until
+from tests.patience import PATIENCE_S, until
 
 KILLS = 4
-STUDY = {
-    "kf_id": "SD_DYPMEHHF",
-    "name": "A study",
-    "visible": True,
-    "created_at": "2018-01-01T00:00:00.000000+00:00",
-    "modified_at": "2018-01-01T00:00:00.000000+00:00",
-}
-
-
-def data_service_app() -> Starlette:
-    async def studies(_: Request) -> JSONResponse:
-        body = {"_status": {"code": 200}, "_links": {}, "results": [STUDY], "total": 1, "limit": 100}
-        return JSONResponse(body)
-
-    return Starlette(routes=[Route("/studies", studies)])
+STUDY = "SD_BHJXBDQK"
 
 
 class Coordinator:
@@ -56,7 +39,7 @@ class Coordinator:
         assert self._process.stdout is not None
         said = (await self._process.stdout.readline()).decode()
         assert "http://" in said, self.log.read_text()[-3000:]
-        self.web = httpx.AsyncClient(base_url=said.split(" at ")[1].split(";")[0])
+        self.web = httpx.AsyncClient(base_url=said.split(" at ")[1].split(";")[0], timeout=PATIENCE_S)
 
     async def kill(self) -> None:
         await self.web.aclose()
@@ -71,7 +54,7 @@ class Coordinator:
 
     async def staged_release(self) -> None:
         """Take a release without services to `staged`: a few events within a moment."""
-        made = await self.ask("POST", "/releases", json={"name": "Winter", "studies": ["SD_DYPMEHHF"]})
+        made = await self.ask("POST", "/releases", json={"name": "Winter", "studies": [STUDY]})
 
         async def staged() -> bool:
             return bool((await self.ask("GET", f"/releases/{made['kf_id']}"))["state"] == "staged")
@@ -91,7 +74,7 @@ def test_kills_between_commit_and_delivery_lose_nothing(serve: Serve, tmp_path: 
 
     async def go() -> None:
         receiving = Receiving()
-        async with serve(receiving.app) as url, serve(data_service_app()) as data_url:
+        async with serve(receiving.app) as url, serve(make_data_service()) as data_url:
             coordinator = Coordinator(tmp_path, dataservice_url=data_url)
             await coordinator.start()
             try:
@@ -141,7 +124,7 @@ def test_a_topic_gets_what_was_committed_before_a_kill(serve: Serve, tmp_path: P
     async def go() -> None:
         with sns_server() as sns_url:
             topic = Topic(sns_url)
-            async with serve(data_service_app()) as data_url:
+            async with serve(make_data_service()) as data_url:
                 nowhere = "http://127.0.0.1:9"
                 coordinator = Coordinator(
                     tmp_path, dataservice_url=data_url, sns_topic_arn=topic.arn, sns_endpoint_url=nowhere

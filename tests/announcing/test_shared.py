@@ -15,7 +15,7 @@ from lockstep.coordinator.store.opening import open_store
 from tests.announcing.log import event_log
 from tests.announcing.receivers import Receiving
 from tests.conftest import Serve
-from tests.coordination import until
+from tests.patience import until
 
 SECRET = "whsec_bG9ja3N0ZXAgbG9ja3N0ZXAgbG9ja3N0ZXA="
 

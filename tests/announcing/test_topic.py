@@ -14,6 +14,7 @@ from lockstep.coordinator.engine.courier import Courier
 from lockstep.coordinator.store.memory import MemoryStore
 from tests.announcing.log import EventLog, SetClock, event_log
 from tests.announcing.topics import CREDENTIALS, REGION, Topic, sns_server
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def sns_url() -> Iterator[str]:
 async def announcing(arn: str, url: str) -> AsyncIterator[tuple[EventLog, Courier, list[Outcome]]]:
     log, outcomes = await event_log(MemoryStore()), list[Outcome]()
     await log.store.outbox.set_topic(arn, SetClock().now())
-    carriers = {ReceiverKind.TOPIC: SnsTopic(arn, timeout_s=5, endpoint_url=url)}
+    carriers = {ReceiverKind.TOPIC: SnsTopic(arn, timeout_s=PATIENCE_S, endpoint_url=url)}
     observe = lambda _, outcome: outcomes.append(outcome)  # noqa: E731
     yield log, Courier(log.store.outbox, carriers, SetClock(), "me", observe=observe), outcomes
 

@@ -28,8 +28,8 @@ from lockstep.coordinator.settings import read_settings
 from lockstep.dataservice.sample import make_app as make_data_service
 from lockstep.taskkit import MemoryStore, Task, TaskService
 from tests.conftest import Serve
+from tests.patience import PATIENCE_S
 
-DEADLINE_S = 30.0
 _Decoder = codecs.getincrementaldecoder("utf-8")
 NOBODYS_CONFIG = "/nonexistent"
 STUDY, OTHER_STUDY = "SD_BHJXBDQK", "SD_8Y99QZJJ"
@@ -53,10 +53,8 @@ class Ended:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without our settings, profiles and tokens, and without a terminal's size."""
-    dropped = ("LOCKSTEP_", "COLUMNS", "LINES")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    return {**kept, "XDG_CONFIG_HOME": NOBODYS_CONFIG, **variables}
+    """Return this process's environment without anybody's profiles and tokens, and with some variables."""
+    return {**os.environ, "XDG_CONFIG_HOME": NOBODYS_CONFIG, **variables}
 
 
 class Running:
@@ -82,14 +80,14 @@ class Running:
 
     async def says(self, text: str) -> None:
         """Wait until a text has been printed."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while text not in self.out + self.err:
                 assert not all(reader.done() for reader in self._readers), f"it ended, and said: {self.out}{self.err}"
                 self._changed.clear()
                 await self._changed.wait()
 
     async def ended(self) -> Ended:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             code = await self.process.wait()
             await asyncio.gather(*self._readers)
         return Ended(code, self.out, self.err)
@@ -130,7 +128,7 @@ class AtTerminal:
         self.out = ""
         self._terminal = terminal
         self._decoder = _Decoder()
-        self._changed = asyncio.Event()
+        self._changed, self._over = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().add_reader(terminal, self._read)
 
     def _read(self) -> None:
@@ -140,11 +138,12 @@ class AtTerminal:
             piece = b""
         if not piece:
             asyncio.get_running_loop().remove_reader(self._terminal)
+            self._over.set()
         self.out += self._decoder.decode(piece)
         self._changed.set()
 
     async def says(self, text: str) -> None:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while text not in self.out:
                 self._changed.clear()
                 await self._changed.wait()
@@ -153,9 +152,10 @@ class AtTerminal:
         os.write(self._terminal, text.encode())
 
     async def ended(self) -> int:
-        async with asyncio.timeout(DEADLINE_S):
+        """Wait until it has ended and all that it said is read."""
+        async with asyncio.timeout(PATIENCE_S):
             code = await self.process.wait()
-        await asyncio.sleep(0)
+            await self._over.wait()
         return code
 
 
@@ -238,7 +238,7 @@ class Stage:
         self.held.let_go.set()
         release_id = await self.released()
         async with Api(self.url) as api:
-            await watch(api, release_id, Until.STAGED, NoDisplay(), timeout_s=DEADLINE_S)
+            await watch(api, release_id, Until.STAGED, NoDisplay(), timeout_s=PATIENCE_S)
         return release_id
 
     async def state(self, release_id: str) -> str:

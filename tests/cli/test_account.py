@@ -15,16 +15,17 @@ import pytest
 
 from lockstep.coordinator.bootstrap import running
 from lockstep.coordinator.settings import read_settings
-from tests.cli.stage import DEADLINE_S, Ended, Running, environment, lockstep, started
-from tests.conformance.test_faults import free_port
+from lockstep.stack.processes import free_ports
+from tests.cli.stage import Ended, Running, environment, lockstep, started
 from tests.conftest import Serve
 from tests.identity.published import published, rsa
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
 async def device_issuer(life_s: int = 600) -> AsyncIterator[str]:
     """An issuer whose tokens live for so long, in a process of its own."""
-    port = free_port()
+    (port,) = free_ports(1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "ignore", "-m", "tests.cli.device_issuer", str(port), str(life_s)),
         cwd=Path(__file__).parents[2],
@@ -34,7 +35,7 @@ async def device_issuer(life_s: int = 600) -> AsyncIterator[str]:
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while b"Running on" not in (line := await process.stderr.readline()):
                 assert line, "the issuer ended"
         yield f"http://127.0.0.1:{port}"

@@ -10,21 +10,22 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from lockstep.stack.processes import free_ports
 from tests.cli.stage import Ended, lockstep, started
 from tests.conformance.faulty import GOOD, PlainService
 from tests.conformance.faulty.any_service import NeverEndsPublishing
 from tests.conformance.faulty.reference import PublishesFromAnyState, RefusesInHtml
 from tests.conformance.faulty.snapshot import HangsWithNothingToDo
-from tests.conformance.test_faults import WantsToKnow, free_port
+from tests.conformance.test_faults import WantsToKnow
 from tests.conftest import Serve
-from tests.coordination import until
+from tests.patience import takes_connections, until
 
 
 def checked(serve: Serve, service: type[PlainService], *arguments: str) -> Ended:
     """Serve a service and run the command on it."""
 
     async def scene() -> Ended:
-        port = free_port()
+        (port,) = free_ports(1)
         async with serve(service(f"http://127.0.0.1:{port}").app) as url:
             return await lockstep("check", url, "--listen", f"127.0.0.1:{port}", *arguments)
 
@@ -94,7 +95,7 @@ def test_an_identity_that_is_wanted_and_given(serve: Serve) -> None:
 
 def test_a_restart_in_the_middle_of_staging(tmp_path: Path) -> None:
     """The reference is killed and started anew by a command of the shell, and reaches level 3."""
-    port, played = free_port(), free_port()
+    port, played = free_ports(2)
     script = tmp_path / "restart.sh"
     serve = f"{sys.executable} -m lockstep reference --port {port} --folder . --coordinator http://127.0.0.1:{played}"
     script.write_text(
@@ -102,18 +103,10 @@ def test_a_restart_in_the_middle_of_staging(tmp_path: Path) -> None:
     )
     restart = f"sh {shlex.quote(str(script))}"
 
-    async def answers() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
     async def scene() -> Ended:
         await (await asyncio.create_subprocess_shell(restart)).wait()
         try:
-            await until(answers)
+            await until(lambda: takes_connections(port))
             options = ("--level", "3", "--restart-command", restart, "--listen", f"127.0.0.1:{played}")
             return await lockstep("check", f"http://127.0.0.1:{port}", *options)
         finally:
@@ -131,7 +124,8 @@ def test_a_restart_command_that_fails_is_told(serve: Serve) -> None:
 
 
 def test_nobody_at_the_address() -> None:
-    ended = asyncio.run(lockstep("check", f"http://127.0.0.1:{free_port()}"))
+    (nowhere,) = free_ports(1)
+    ended = asyncio.run(lockstep("check", f"http://127.0.0.1:{nowhere}"))
     assert (ended.code, ended.out) == (3, "")
     assert ended.err.endswith(": connection refused. Start the service, or correct the address.\n")
 
@@ -188,7 +182,7 @@ def test_it_cleans_up_at_the_end(serve: Serve) -> None:
     """No task is left that could still be staged or published."""
 
     async def scene() -> set[str]:
-        port = free_port()
+        (port,) = free_ports(1)
         service = PlainService(f"http://127.0.0.1:{port}")
         async with serve(service.app) as url:
             await lockstep("check", url, "--listen", f"127.0.0.1:{port}")

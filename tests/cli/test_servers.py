@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.cli.stage import Ended, Running, environment, lockstep, started
+from tests.patience import PATIENCE_S
 
 SERVERS = ("serve", "reference", "reports", "snapshot", "dataservice")
 
@@ -40,7 +41,7 @@ def test_a_server_answers_and_ends_well_when_it_is_asked_to(server: str, wish: s
     async def go() -> None:
         async with started(server, "--port", "0", folder=tmp_path) as running:
             url = await _address(running)
-            async with httpx.AsyncClient(base_url=url) as web:
+            async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as web:
                 assert (await web.get("/status")).status_code == 200
             running.process.send_signal(wish)
             ended = await running.ended()

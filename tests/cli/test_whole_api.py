@@ -18,7 +18,7 @@ from lockstep.coordinator.web.rest import events, public, release_notes, release
 from lockstep.coordinator.web.rest import webhooks as webhooks_api
 from tests.cli.stage import OTHER_STUDY, STUDY, at_terminal, environment, lockstep, stage
 from tests.conftest import Serve
-from tests.coordination import until
+from tests.patience import until
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
 DONE_BY = {

@@ -1,31 +1,26 @@
 """Each fault that services of the field have is found and named, and a service without one passes."""
 
 import asyncio
-import socket
 
 import pytest
 
+from lockstep.stack.processes import free_ports
 from lockstep.taskkit.conformance import CASES, Options, Report, check
 from tests.conformance.faulty import EXPIRED, FAULTS, GOOD, Fault, PlainService
 from tests.conftest import Serve
-
-
-def free_port() -> int:
-    """A port that is free just now, for a coordinator that the service knows before it is played."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+from tests.coordination import UNHURRIED
 
 
 def checked(serve: Serve, service: type[PlainService], **options: object) -> Report:
     """Serve a service and check it."""
 
     async def scene() -> Report:
-        port = free_port()
+        (port,) = free_ports(1)
         subject = service(f"http://127.0.0.1:{port}")
         identity = {"token": GOOD, "expired_token": EXPIRED} if service.wants_identity else {}
+        chosen = UNHURRIED | {"settle_s": 0.5} | identity | options
         async with serve(subject.app) as url:
-            chosen = Options(port=port, restart=subject.restart, settle_s=0.5, retell_s=1.0, **identity, **options)  # type: ignore[arg-type]
-            report = await check(url, chosen)
+            report = await check(url, Options(port=port, restart=subject.restart, **chosen))
             await subject.restart()
             return report
 
@@ -39,9 +34,7 @@ def test_a_fault_is_found_and_named(serve: Serve, fault: Fault) -> None:
         serve,
         fault.service,
         only=fault.scenes,
-        patience_s=fault.patience_s,
-        answer_limit_s=fault.answer_limit_s,
-        at_once_s=fault.at_once_s,
+        **fault.limits,
     )
     found = {name: report.tallies[name].findings for name in report.failed()}
     assert sorted(fault.cases) == sorted(found), "\n".join(map(str, found.items()))

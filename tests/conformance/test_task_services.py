@@ -1,13 +1,13 @@
 """The task services of the house, each in a process that is killed while it works, reach the highest level."""
 
-import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lockstep.taskkit.conformance import Options, Report, check
-from tests.conformance.test_faults import free_port
+from lockstep.stack.processes import free_ports
+from lockstep.taskkit.conformance import Report
 from tests.coordination import Killable
 
 REFERENCE = "from pathlib import Path; from lockstep.reference import make_service"
@@ -15,27 +15,9 @@ REPORTS = "from lockstep.reports.service import make_service"
 SNAPSHOT = "from lockstep.snapshot.service import make_service"
 
 
-class Made(Killable):
+def made(imports: str, make: str, folder: Path) -> Killable:
     """A service that is made by a few words of Python, in a process of its own."""
-
-    def __init__(self, imports: str, make: str) -> None:
-        super().__init__("lockstep")
-        self._code = f"{imports}; make_service({make}).run(port={self.url.rsplit(':', 1)[1]})"
-
-    async def restart(self) -> None:
-        await self.kill()
-        await self.start()
-
-
-def checked(service: Made, port: int, **options: Any) -> Report:
-    async def scene() -> Report:
-        await service.start()
-        try:
-            return await check(service.url, Options(port=port, restart=service.restart, at_once_s=3, **options))
-        finally:
-            await service.kill()
-
-    return asyncio.run(scene())
+    return Killable(lambda port: [sys.executable, "-c", f"{imports}; make_service({make}).run(port={port})"], folder)
 
 
 def found(report: Report) -> tuple[int, dict[str, Any], list[str]]:
@@ -46,9 +28,10 @@ def found(report: Report) -> tuple[int, dict[str, Any], list[str]]:
 @pytest.mark.rule("K18", "K19", "K20", "K21", "K22", "K23", "K24", "K25", "K26", "K27", "K28", "K29")
 def test_the_reference_reaches_level_3(tmp_path: Path) -> None:
     """Nothing is found, and everything was looked at that can be looked at without an identity."""
-    port = free_port()
+    (port,) = free_ports(1)
     make = f"Path({str(tmp_path)!r}), coordinator_url='http://127.0.0.1:{port}'"
-    report = checked(Made(REFERENCE, make), port)
+    service = made(REFERENCE, make, tmp_path)
+    report = service.checked(port, restart=service.restart)
     assert found(report) == (3, {}, [])
     unseen = {name for name, tally in report.tallies.items() if not tally.passed}
     of_identity = {"identity-missing", "identity-forged", "identity-expired", "report-has-identity"}
@@ -58,9 +41,10 @@ def test_the_reference_reaches_level_3(tmp_path: Path) -> None:
 @pytest.mark.parametrize("imports", [REPORTS, SNAPSHOT], ids=["reports", "snapshot"])
 def test_the_other_services_reach_level_3(imports: str, tmp_path: Path) -> None:
     """Release reports and snapshots read the played data service and the played coordinator."""
-    port = free_port()
+    (port,) = free_ports(1)
     played = f"http://127.0.0.1:{port}"
     make = f"folder={str(tmp_path)!r}, coordinator_url={played!r}, dataservice_url={played!r}"
-    report = checked(Made(imports, make), port)
+    service = made(imports, make, tmp_path)
+    report = service.checked(port, restart=service.restart)
     assert found(report) == (3, {}, [])
     assert (imports is SNAPSHOT) == bool(report.tallies["pages-keep-filters"].passed)

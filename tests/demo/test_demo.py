@@ -17,14 +17,16 @@ import pytest
 from lockstep.cli.story import ADDED_STUDY
 from lockstep.dataservice.catalogue import AS_OF, figure, five_demo_studies
 from lockstep.dataservice.entities import REPORTED
-from tests.cli.stage import DEADLINE_S, Running, at_terminal, environment, lockstep, started
+from lockstep.stack.processes import free_ports
+from tests.cli.stage import Running, at_terminal, environment, lockstep, started
+from tests.patience import PATIENCE_S
 
 SERVICES = ("reference task", "release reports", "snapshot task")
 SERVERS = ("coordinator", "sample data service", *SERVICES)
 FIVE = [study["kf_id"] for study in five_demo_studies()]
 END_OF_INPUT = "\x04"
-END_LIMIT_S = 5.0
-"""Longer than the three seconds that are promised: the machine that tests is busy with others."""
+END_LIMIT_S = 20.0
+"""Three seconds are promised; the machine that tests is busy with others."""
 
 
 def _facts(out: str) -> dict[str, str]:
@@ -116,7 +118,7 @@ def test_the_demo_stays_up_until_it_is_asked_to_end(tmp_path: Path) -> None:
         async with started("demo", "--any-ports", "--pace", "0", folder=tmp_path) as running:
             await running.says("Everything stays up until Ctrl-C.")
             facts = _facts(running.out)
-            async with httpx.AsyncClient() as web:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as web:
                 for server in SERVERS:
                     assert (await web.get(f"{facts[server]}/status")).status_code == 200
                 releases = (await web.get(f"{facts['coordinator']}/releases")).json()
@@ -153,7 +155,7 @@ def test_a_reader_who_has_seen_enough_ends_the_demo_quietly() -> None:
             seen = ""
             while not seen.startswith("files and log"):
                 seen = await asyncio.to_thread(out.readline)
-        _, said = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (process.returncode, said) == (1, b"")
         assert not _is_there(seen.strip().partition("\t")[2])
 
@@ -190,13 +192,10 @@ def test_a_person_at_the_terminal_decides(answer: str, end: str) -> None:
 def _ports_in_a_row() -> tuple[int, socket.socket]:
     """Return the first of five ports, the third of which is taken by the socket."""
     while True:
-        listener = socket.create_server(("127.0.0.1", 0))
-        base = listener.getsockname()[1] - 2
+        (base,) = free_ports(1)
         with suppress(OSError):
-            for port in (base, base + 1):
-                socket.create_server(("127.0.0.1", port)).close()
-            return base, listener
-        listener.close()
+            socket.create_server(("127.0.0.1", base + 1)).close()
+            return base, socket.create_server(("127.0.0.1", base + 2))
 
 
 def test_a_port_that_is_taken_is_named_with_a_way_out() -> None:

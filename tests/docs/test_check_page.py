@@ -6,11 +6,11 @@ import runpy
 import sys
 from pathlib import Path
 
+from lockstep.stack.processes import free_ports
 from lockstep.taskkit.conformance import CASES, LEVELS
 from tests.cli.stage import lockstep
 from tests.conformance.faulty import FAULTS
-from tests.conformance.test_faults import free_port
-from tests.coordination import until
+from tests.patience import takes_connections, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "check.md"
 ORIGINS = ("reference", "reports", "snapshot", "any")
@@ -63,15 +63,7 @@ def test_every_fault_is_on_the_page() -> None:
 def test_the_example_is_told_what_the_page_says(tmp_path: Path) -> None:
     """Every line that the page shows is said about the service that the page shows."""
     (tmp_path / "by_hand.py").write_text(block(r"check: by_hand\.py"))
-    port = free_port()
-
-    async def answers() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+    (port,) = free_ports(1)
 
     async def scene() -> str:
         quiet = asyncio.subprocess.DEVNULL
@@ -79,7 +71,7 @@ def test_the_example_is_told_what_the_page_says(tmp_path: Path) -> None:
             sys.executable, tmp_path / "by_hand.py", str(port), stdout=quiet, stderr=quiet
         )
         try:
-            await until(answers)
+            await until(lambda: takes_connections(port))
             return (await lockstep("check", f"http://127.0.0.1:{port}", "--listen", "127.0.0.1:0")).out
         finally:
             service.kill()

@@ -15,9 +15,10 @@ from typing import Any
 import boto3
 import pytest
 
+from lockstep.stack.processes import free_ports
 from lockstep.taskkit.testing import Rehearsal, rehearsal
-from tests.conformance.test_faults import free_port
-from tests.examples.processes import EXAMPLES, Example, found
+from tests.coordination import Killable
+from tests.examples.processes import EXAMPLES, found
 
 PATH = EXAMPLES / "s3_snapshot" / "s3_snapshot.py"
 BUCKET = "snapshots"
@@ -111,14 +112,14 @@ def test_a_canceled_release_leaves_nothing(example: Any, s3: Any, tmp_path: Path
 
 @pytest.mark.usefixtures("s3")
 def test_it_reaches_level_3(s3_url: str, tmp_path: Path) -> None:
-    port = free_port()
-    service = Example(
+    (port,) = free_ports(1)
+    service = Killable(
         lambda _port: [sys.executable, str(PATH)],
-        tmp_path / "said",
+        tmp_path,
         FOLDER=str(tmp_path / "folder"),
         BUCKET=BUCKET,
         AWS_ENDPOINT_URL=s3_url,
         LOCKSTEP_COORDINATOR_URL=f"http://127.0.0.1:{port}",
         **ACCESS,
     )
-    assert found(service.checked(port)) == (3, {})
+    assert found(service.checked(port, restart=service.restart)) == (3, {})

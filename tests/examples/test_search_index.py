@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from lockstep.stack.processes import free_ports
 from lockstep.taskkit.testing import Rehearsal, rehearsal
-from tests.conformance.test_faults import free_port
-from tests.examples.processes import EXAMPLES, Example, found
+from tests.coordination import Killable
+from tests.examples.processes import EXAMPLES, found
+from tests.patience import PATIENCE_S
 
 PATH = EXAMPLES / "search_index" / "search_index.py"
 
@@ -77,19 +79,22 @@ def test_any_question_is_answered(example: Any, tmp_path: Path, question: str) -
 
 
 def test_it_reaches_level_3(tmp_path: Path) -> None:
-    port = free_port()
-    service = Example(
+    (port,) = free_ports(1)
+    service = Killable(
         lambda _port: [sys.executable, str(PATH)],
-        tmp_path / "said",
+        tmp_path,
         FOLDER=str(tmp_path / "folder"),
         LOCKSTEP_COORDINATOR_URL=f"http://127.0.0.1:{port}",
     )
-    assert found(service.checked(port)) == (3, {})
+    assert found(service.checked(port, restart=service.restart)) == (3, {})
 
 
 def test_searches_are_answered_over_http(serve: Any, example: Any, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with serve(example.make_service(tmp_path, coordinator_url="")) as url, httpx.AsyncClient() as web:
+        async with (
+            serve(example.make_service(tmp_path, coordinator_url="")) as url,
+            httpx.AsyncClient(timeout=PATIENCE_S) as web,
+        ):
             answer = await web.get(f"{url}/search", params={"q": "anything"})
             assert (answer.status_code, answer.json()) == (200, [])
 

@@ -9,34 +9,36 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.coordination import until
-from tests.examples.processes import EXAMPLES, Example
+from tests.coordination import Killable
+from tests.examples.processes import EXAMPLES
+from tests.patience import until
 
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="the script fetches with curl, which is not here")
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node is not here")
 
 
-def shell(folder: Path) -> Example:
+def shell(folder: Path) -> Killable:
     script = str(EXAMPLES / "shell" / "listen.py")
-    return Example(lambda port: [sys.executable, script, str(port), str(folder / "kept")], folder / "said")
+    return Killable(lambda port: [sys.executable, script, str(port), str(folder / "kept")], folder)
 
 
-def node(folder: Path) -> Example:
+def node(folder: Path) -> Killable:
     script = str(EXAMPLES / "node" / "service.mjs")
-    return Example(lambda port: ["node", script, str(port), str(folder / "kept")], folder / "said")
+    return Killable(lambda port: ["node", script, str(port), str(folder / "kept")], folder)
 
 
 @needs_curl
 def test_the_shell_script_reaches_level_1(tmp_path: Path) -> None:
     """Without a restart, since what it says of itself ends there."""
-    report = shell(tmp_path).checked(restarts=False)
+    report = shell(tmp_path).checked(0)
     assert (report.level, report.failed()) == (1, ["report-comes", "epoch-named"]), report.failed()
 
 
 @needs_node
 def test_the_service_on_node_reaches_level_3(tmp_path: Path) -> None:
     """It is found by polling: to report by itself, a service has to be told where its coordinator is."""
-    report = node(tmp_path).checked()
+    service = node(tmp_path)
+    report = service.checked(0, restart=service.restart)
     assert (report.level, report.failed()) == (3, ["report-comes"]), report.failed()
 
 

@@ -15,8 +15,9 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.conformance.test_faults import free_port
+from lockstep.stack.processes import free_ports
 from tests.examples.processes import EXAMPLES
+from tests.patience import PATIENCE_S
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 STAGED = "release RE_9Z6MPQ2A, version 0.1.0 changed from running to staged"
@@ -42,7 +43,7 @@ def slack() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    port = free_port()
+    (port,) = free_ports(1)
     with slack() as (slack_url, said), (tmp_path / "said").open("wb") as log:
         environment = {**os.environ, "SLACK_URL": slack_url, "WEBHOOK_SECRET": SECRET, "PORT": str(port)}
         path = str(EXAMPLES / "slack" / "relay.py")
@@ -59,7 +60,7 @@ def sent(url: str, kind: str, message: str, secret: str = SECRET) -> int:
     now = datetime.now(UTC)
     signature = Webhook(secret).sign("EV_1", now, body)
     headers = {"webhook-id": "EV_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
-    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as web:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8), timeout=PATIENCE_S) as web:
         return web.post(url, content=body, headers=headers).status_code
 
 

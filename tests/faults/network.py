@@ -5,6 +5,8 @@ import threading
 from contextlib import suppress
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 
 class Cable:
     """A TCP proxy to a port of loopback, in a thread of its own."""
@@ -22,12 +24,12 @@ class Cable:
     def __enter__(self) -> Self:
         self._whole.set()
         self._thread.start()
-        assert self._ready.wait(10), "the proxy did not start"
+        assert self._ready.wait(PATIENCE_S), "the proxy did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
     def cut(self) -> None:
         """Carry nothing any more, and say so to nobody."""

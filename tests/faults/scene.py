@@ -8,13 +8,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -23,17 +23,18 @@ import httpx
 from lockstep.stack.engines import Postgres, Valkey
 from lockstep.stack.processes import Guard, Lockstep, stop_all, wait_for
 from tests.faults.services import Heard, TaskServices
-
-T = TypeVar("T")
+from tests.patience import PATIENCE_S, wait_until
 
 ROUNDS: Final = -(-int(os.environ.get("FAULT_ROUNDS", "4")) // 4)
 """How often a fault is tried in each of the four steps: once with every test, many times by `make test-faults`."""
 
 LEASE_S: Final = 3.0
-FAILOVER_S: Final = 10.0
-"""How long a release may lie after its worker was lost."""
+FAILOVER_S: Final = 30.0
+"""How long a release may lie after its worker was lost: on a machine of its own, its lease and a moment."""
 
-PATIENCE_S: Final = 60.0
+WORKER_ENDS_S: Final = 30.0
+"""How long a worker may take to end that was asked to: ten seconds are promised, to a machine of its own."""
+
 STUDIES: Final = ("SD_BHJXBDQK",)
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
@@ -94,7 +95,7 @@ class Scene:
         self.servers = [self.server(f"serve {number}") for number in (1, 2)]
         self.workers = [self.worker(f"worker {number}") for number in range(1, workers + 1)]
         self.services = TaskServices(services, [server.url for server in self.servers], seed)
-        self._client = httpx.Client(timeout=30)
+        self._client = httpx.Client(timeout=PATIENCE_S)
         self._runner = asyncio.Runner()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -156,7 +157,7 @@ class Scene:
 
     def state(self, release: str) -> str:
         """Return the state of a release, as a client sees it who asks again when he has to."""
-        return str(self.wait_for(lambda: self._state(release), lambda: "the API does not answer"))
+        return str(wait_until(lambda: self._state(release), lambda: "the API does not answer"))
 
     def _state(self, release: str) -> str | None:
         try:
@@ -165,19 +166,9 @@ class Scene:
             return None
         return answer.json()["state"] if answer.status_code == 200 else None
 
-    def wait_for_state(self, release: str, state: str, patience_s: float = PATIENCE_S) -> None:
-        """Wait until a release is in a state."""
-        self.wait_for(lambda: self.state(release) == state, lambda: self.story(release, state), patience_s)
-
-    def wait_for(
-        self, what: Callable[[], T], complaint: Callable[[], str], patience_s: float = PATIENCE_S, pause_s: float = 0.02
-    ) -> T:
-        """Wait until something is there, and return it."""
-        until = time.monotonic() + patience_s
-        while not (found := what()):
-            assert time.monotonic() < until, complaint()
-            time.sleep(pause_s)
-        return found
+    def wait_for_state(self, release: str, *states: str) -> None:
+        """Wait until a release is in a state, or one of several."""
+        wait_until(lambda: self.state(release) in states, lambda: self.story(release, " or ".join(states)))
 
     def story(self, release: str, wanted: str) -> str:
         """Tell what became of a release, and what the processes say."""
@@ -250,7 +241,7 @@ def scene(folder: Path, **choices: Any) -> Iterator[Scene]:
 @contextmanager
 def event_stream(url: str) -> Iterator[Iterator[str]]:
     """The lines of an event stream."""
-    with httpx.stream("GET", url, timeout=httpx.Timeout(10, read=PATIENCE_S)) as answer:
+    with httpx.stream("GET", url, timeout=PATIENCE_S) as answer:
         assert answer.status_code == 200
         yield answer.iter_lines()
 

@@ -11,10 +11,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from lockstep.coordinator.store.postgres import PATIENCE_S
+from lockstep.coordinator.store.postgres import PATIENCE_S as STORE_PATIENCE_S
 from tests.faults.network import Cable
-from tests.faults.scene import FAILOVER_S, LEASE_S, ROUNDS, STUDIES, Scene, moment, port_of
+from tests.faults.scene import FAILOVER_S, LEASE_S, ROUNDS, STUDIES, WORKER_ENDS_S, Scene, moment, port_of
 from tests.faults.test_workers import begin, finish, victim_of, wait_until_taken_over
+from tests.patience import PATIENCE_S, wait_until
 
 SEED = 7
 
@@ -37,15 +38,15 @@ class Callers:
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(PATIENCE_S)
 
     def wait_for_more(self, number: int) -> None:
         """Wait until so many more releases have been created."""
         wanted = len(self.releases) + number
-        self._scene.wait_for(lambda: len(self.releases) >= wanted, lambda: f"no releases: {self.answers}")
+        wait_until(lambda: len(self.releases) >= wanted, lambda: f"no releases: {self.answers}")
 
     def _call(self, random: Random) -> None:
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=PATIENCE_S) as client:
             while not self.stopped.wait(random.uniform(0.2, 0.6)):
                 self.releases.append(self._create(client, random))
 
@@ -88,7 +89,7 @@ def test_restarted_under_load(hurt: Scene) -> None:
     print(f"seed {SEED}, {ROUNDS} restarts, {longest_s:.1f} s away, {len(stored)} releases")
     print(f"created {callers.answers}, reported {reported}")
     late = {answer for answer in reported if answer.startswith("503") and "does not answer" in answer}
-    if longest_s < PATIENCE_S / 2:
+    if longest_s < STORE_PATIENCE_S / 2:
         assert callers.answers[503] == 0
         assert late == set()
     assert {status for status in callers.answers if status not in {201, 503}} == set()
@@ -125,9 +126,9 @@ def test_cut_cable(hurt: Scene, hang_up: bool) -> None:
                 cable.heal(hang_up=hang_up)
                 finish(hurt, release, step)
                 healed_at = time.monotonic()
-                hurt.wait_for(far.answers, lambda: "the far worker has died")
+                wait_until(far.answers, lambda: "the far worker has died")
                 far.stop()
-                assert time.monotonic() - healed_at < 12
+                assert time.monotonic() - healed_at < WORKER_ENDS_S
         finally:
             hurt.workers[0].send(signal.SIGCONT)
             far.stop(signal.SIGKILL)

@@ -8,6 +8,7 @@ import pytest
 
 from lockstep.stack.processes import Lockstep
 from tests.faults.scene import FAILOVER_S, LEASE_S, ROUNDS, Scene, moment
+from tests.patience import wait_until
 
 SETTLED = {"published", "canceled", "failed"}
 SEED = 5
@@ -35,7 +36,7 @@ def wait_until_taken_over(scene: Scene, release: str, epoch: int) -> float:
         held = scene.held(release)
         return held.epoch > epoch or held.pid is None or scene.state(release) in SETTLED
 
-    scene.wait_for(taken_over, lambda: scene.story(release, "taken over"), FAILOVER_S)
+    wait_until(taken_over, lambda: scene.story(release, "taken over"), FAILOVER_S)
     return time.monotonic() - began
 
 
@@ -46,9 +47,9 @@ def begin(scene: Scene, step: str) -> str:
         scene.wait_for_state(release, "staged")
         assert scene.post(f"/releases/{release}/publish").status_code == 200
     elif step == "start":
-        scene.wait_for(lambda: scene.state(release) == "running", lambda: scene.story(release, "running"))
+        scene.wait_for_state(release, "running", "staged")
     elif step == "cancel":
-        scene.wait_for(lambda: scene.state(release) in {"running", "staged"}, lambda: scene.story(release, "running"))
+        scene.wait_for_state(release, "running", "staged")
         assert scene.call("DELETE", f"/releases/{release}").status_code == 200
     return release
 

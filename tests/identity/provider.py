@@ -1,10 +1,8 @@
 """A real OpenID Connect provider on a port of its own, which signs whoever a test names in."""
 
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from lockstep.stack.processes import free_ports
+from tests.patience import PATIENCE_S, takes_connections, wait_until
+
 CALLBACK = "http://localhost/callback"
 ROLES = "https://kidsfirstdrc.org/roles"
 GROUPS = "https://kidsfirstdrc.org/groups"
-
-_PATIENCE_S = 30
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Provider:
 
     def token(self, sub: str, audience: str = "lockstep", claims: Mapping[str, Any] | None = None) -> str:
         """Sign somebody in by the authorization code flow; return their ID token."""
-        with httpx.Client(base_url=self.url) as web:
+        with httpx.Client(base_url=self.url, timeout=PATIENCE_S) as web:
             if claims:
                 assert web.put(f"/users/{sub}", json=claims).status_code == 204
             asked = {
@@ -47,39 +46,26 @@ class Provider:
 
     def keys(self) -> Mapping[str, Any]:
         """Return the published keys."""
-        found: Mapping[str, Any] = httpx.get(f"{self.url}/jwks").json()
+        found: Mapping[str, Any] = httpx.get(f"{self.url}/jwks", timeout=PATIENCE_S).json()
         return found
 
 
 @contextmanager
 def provider(port: int = 0, *, max_age_s: int = 3600) -> Iterator[Provider]:
     """Run a provider in a process of its own; with a port that one had before, it comes back with a new key."""
-    port = port or _free_port()
+    port = port or free_ports(1)[0]
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--token-max-age", str(max_age_s)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait(port, process)
+        wait_until(lambda: _listens(port, process))
         yield Provider(f"http://127.0.0.1:{port}", port)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the provider ended"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the provider did not start")
+def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    assert process.poll() is None, "the provider ended"
+    return takes_connections(port)

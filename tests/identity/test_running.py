@@ -18,6 +18,7 @@ from tests.cli.stage import lockstep
 from tests.conftest import Serve
 from tests.identity.provider import ROLES
 from tests.identity.published import published, rsa
+from tests.patience import PATIENCE_S
 
 STUDY = "SD_DYPMEHHF"
 TOKEN = "one-of-our-own"
@@ -52,7 +53,7 @@ class Untokened:
         return JSONResponse({"state": done[0]})
 
     async def report(self, task_id: str, state: str) -> None:
-        async with httpx.AsyncClient(base_url=self.coordinator) as web:
+        async with httpx.AsyncClient(base_url=self.coordinator, timeout=PATIENCE_S) as web:
             for headers in ({}, {"Authorization": f"Bearer {self.tokens[task_id]}"}):
                 answer = await web.patch(f"/tasks/{task_id}", json={"state": state}, headers=headers)
                 self.answers.append((state, answer.status_code))

@@ -17,6 +17,7 @@ from lockstep.coordinator.web.sign_in import SIGN_IN_COOKIE, own_page
 from lockstep.dataservice.sample import make_app as make_data_service
 from tests.conftest import Serve
 from tests.identity.provider import GROUPS, ROLES, Provider, provider
+from tests.patience import PATIENCE_S
 
 STUDY = "SD_DYPMEHHF"
 
@@ -58,7 +59,7 @@ def test_a_person_signs_in_works_and_signs_out(issuer: Provider, tmp_path: Path)
     told(issuer, "alice", {"nickname": "al", "email": "al@example.org", ROLES: ["DEV"], GROUPS: [STUDY]})
 
     async def go() -> None:
-        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url) as web:
+        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web:
             assert (await web.get("/task-services")).status_code == 403
             back = await sign_in(web, "alice")
             assert (back.status_code, back.headers["location"]) == (303, "/releases?limit=5")
@@ -86,7 +87,7 @@ def test_a_person_signs_in_works_and_signs_out(issuer: Provider, tmp_path: Path)
 
 def test_the_cookies_cannot_be_read_by_scripts_nor_sent_by_strangers(issuer: Provider, tmp_path: Path) -> None:
     async def go() -> None:
-        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url) as web:
+        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web:
             begun = await web.get("/login")
             back = await sign_in(web, "bob")
             for answer, name in ((begun, SIGN_IN_COOKIE), (back, COOKIE)):
@@ -109,8 +110,8 @@ def test_what_a_session_changes_needs_the_proof_of_our_pages(issuer: Provider, t
         async with (
             serve(make_data_service()) as data,
             coordinator(issuer, tmp_path, dataservice_url=data) as c,
-            httpx.AsyncClient(base_url=c.url) as web,
-            httpx.AsyncClient(base_url=c.url) as program,
+            httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web,
+            httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as program,
         ):
             await sign_in(web, "carol")
             new = {"name": "x", "studies": [STUDY], "author": "somebody else"}
@@ -135,7 +136,7 @@ def test_what_a_session_changes_needs_the_proof_of_our_pages(issuer: Provider, t
 @pytest.mark.parametrize("spoil", ["no cookie", "another state", "no state", "another cookie", "no code", "error"])
 def test_an_answer_that_does_not_fit_opens_no_session(issuer: Provider, tmp_path: Path, spoil: str) -> None:
     async def go() -> None:
-        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url) as web:
+        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web:
             other = (await web.get("/login")).cookies[SIGN_IN_COOKIE]
             to_issuer = await web.get("/login")
             agreed = await web.post(to_issuer.headers["location"], data={"sub": "dave"})
@@ -146,7 +147,7 @@ def test_an_answer_that_does_not_fit_opens_no_session(issuer: Provider, tmp_path
             if spoil == "no state":
                 del query["state"]
             cookie = {"no cookie": "", "another cookie": other}.get(spoil, web.cookies[SIGN_IN_COOKIE])
-            async with httpx.AsyncClient(base_url=c.url) as browser:
+            async with httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as browser:
                 answer = await browser.get("/callback", params=query, headers={"Cookie": f"{SIGN_IN_COOKIE}={cookie}"})
             assert (answer.status_code, COOKIE in answer.cookies) == (403, False)
             assert answer.json()["detail"]
@@ -156,11 +157,11 @@ def test_an_answer_that_does_not_fit_opens_no_session(issuer: Provider, tmp_path
 
 def test_a_code_is_good_once(issuer: Provider, tmp_path: Path) -> None:
     async def go() -> None:
-        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url) as web:
+        async with coordinator(issuer, tmp_path) as c, httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web:
             to_issuer = await web.get("/login")
             agreed = await web.post(to_issuer.headers["location"], data={"sub": "erin"})
             kept = {"Cookie": f"{SIGN_IN_COOKIE}={web.cookies[SIGN_IN_COOKIE]}"}
-            async with httpx.AsyncClient() as browser:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as browser:
                 answers = [await browser.get(agreed.headers["location"], headers=kept) for _ in range(2)]
             assert [answer.status_code for answer in answers] == [303, 403]
 
@@ -191,7 +192,7 @@ def test_signing_in_leads_to_pages_of_ours_only(wanted: str, page: str) -> None:
 def test_without_identity_there_is_nowhere_to_sign_in(tmp_path: Path) -> None:
     async def go() -> None:
         settings = read_settings(port=0, database_url=f"sqlite:///{tmp_path}/lockstep.db")
-        async with running(settings) as c, httpx.AsyncClient(base_url=c.url) as web:
+        async with running(settings) as c, httpx.AsyncClient(base_url=c.url, timeout=PATIENCE_S) as web:
             assert [(await web.get(path)).status_code for path in ("/login", "/callback")] == [404, 404]
 
     asyncio.run(go())

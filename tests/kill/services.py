@@ -12,6 +12,8 @@ from typing import Self
 
 from aiohttp import ClientError, ClientSession, web
 
+from tests.patience import PATIENCE_S
+
 NEXT = {"initialize": (None, "pending"), "start": ("pending", "running"), "publish": ("staged", "publishing")}
 DONE = {"running": "staged", "publishing": "published"}
 
@@ -34,12 +36,12 @@ class RecordingServices:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10), "the services did not start"
+        assert self._ready.wait(PATIENCE_S), "the services did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
     async def _serve(self) -> None:
         async with ClientSession() as self._session:

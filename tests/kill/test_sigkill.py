@@ -1,13 +1,7 @@
-"""The real process, killed with SIGKILL at fifty random moments of real releases: every release ends right."""
+"""The real process, killed with SIGKILL at random moments of real releases: every release ends right."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -16,93 +10,54 @@ from typing import Any
 import httpx
 import pytest
 
+from lockstep.stack.processes import Lockstep
+from tests.faults.scene import ROUNDS
 from tests.kill.services import RecordingServices
+from tests.patience import PATIENCE_S, wait_until
 
-KILLS = 50
-PATIENCE_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+KILLS = min(50, 20 * ROUNDS)
+"""So many with every test; all fifty by `make test-faults`."""
 
 
-class Coordinator:
+class Coordinator(Lockstep):
     """`lockstep serve` as a process that can be killed and started again on the same database."""
 
-    def __init__(self, folder: Path, port: int, dataservice_url: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.env = {
-            **os.environ,
-            "LOCKSTEP_PORT": str(port),
+    def __init__(self, folder: Path, dataservice_url: str) -> None:
+        settings = {
+            "LOCKSTEP_PORT": "{port}",
             "LOCKSTEP_DATABASE_URL": f"sqlite:///{folder}/lockstep.db",
             "LOCKSTEP_DATASERVICE_URL": dataservice_url,
             "LOCKSTEP_POLL_INTERVAL": "0.1",
             "LOCKSTEP_RETRY_PAUSE": "0.05",
             "LOCKSTEP_REQUEST_TIMEOUT": "5",
         }
-        self.log = folder / "serve.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lockstep", "serve"], env=self.env, stdout=log, stderr=log
-            )
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        assert self.process.wait(10) == -signal.SIGKILL
+        super().__init__("serve", ["serve"], folder, settings=settings)
+        self._client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
 
     def call(self, method: str, path: str, **body: Any) -> httpx.Response:
         """Call the API as a patient client does: again while the coordinator is away."""
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return httpx.request(method, self.url + path, timeout=10, **body)
-            except httpx.TransportError:
-                assert time.monotonic() < until, f"the coordinator did not come back:\n{self.log.read_text()[-3000:]}"
-                time.sleep(0.02)
+        return wait_until(lambda: self._call(method, path, **body), lambda: f"it did not come back: {self.said}")
 
-
-@contextmanager
-def data_service() -> Iterator[str]:
-    """The sample data service as a process of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "lockstep", "dataservice", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    def _call(self, method: str, path: str, **body: Any) -> httpx.Response | None:
         try:
-            until = time.monotonic() + PATIENCE_S
-            while True:
-                try:
-                    httpx.get(f"http://127.0.0.1:{port}/status")
-                    break
-                except httpx.TransportError:
-                    assert time.monotonic() < until, "the data service did not start"
-                    time.sleep(0.02)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+            return self._client.request(method, path, **body)
+        except httpx.TransportError:
+            return None
+
+    @property
+    def said(self) -> str:
+        """The end of what it said."""
+        return self.log.read_text()[-3000:]
 
 
-def wait_for(what: Callable[[], Any], complaint: Callable[[], str]) -> Any:
-    until = time.monotonic() + PATIENCE_S
-    while not (found := what()):
-        assert time.monotonic() < until, complaint()
-        time.sleep(0.01)
-    return found
-
-
-@pytest.mark.timeout(400)
-def test_fifty_kills(tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+def test_killed_again_and_again(tmp_path: Path) -> None:
     """Killed in the middle of initialize, start, publish and cancel, it goes on, and sends nothing twice unasked."""
     random = Random(20)
-    port = free_port()
-    with data_service() as data_url, RecordingServices(4, f"http://127.0.0.1:{port}") as services:
-        coordinator = Coordinator(tmp_path, port, data_url)
-        coordinator.start()
+    data_service = Lockstep("data service", ["dataservice", "--port", "{port}"], tmp_path)
+    coordinator = Coordinator(tmp_path, data_service.url)
+    with data_service, RecordingServices(4, coordinator.url) as services:
+        coordinator.launch()
         try:
             for url in services.urls:
                 assert coordinator.call("POST", "/task-services", json=_service(url)).status_code == 201
@@ -112,10 +67,10 @@ def test_fifty_kills(tmp_path: Path) -> None:
             while kills < KILLS:
                 kills += _one_release(coordinator, random, ends)
             states = {release: coordinator.call("GET", f"/releases/{release}").json()["state"] for release in ends}
-            assert ends == states, coordinator.log.read_text()[-3000:]
+            assert ends == states, coordinator.said
             _check_log(coordinator, services, list(ends))
         finally:
-            coordinator.kill()
+            coordinator.stop(signal.SIGKILL)
 
 
 def _service(url: str) -> dict[str, str]:
@@ -131,21 +86,22 @@ def _one_release(coordinator: Coordinator, random: Random, ends: dict[str, str])
     canceled = random.random() < 0.25
     ends[release] = "canceled" if canceled else "published"
     _kill_and_restart(coordinator, random)
-    wait_for(lambda: _state(coordinator, release) == "staged", lambda: _story(coordinator, release))
+    wait_until(lambda: _state(coordinator, release) == "staged", lambda: _story(coordinator, release))
     if canceled:
         assert coordinator.call("DELETE", f"/releases/{release}").status_code == 200
     else:
         answer = coordinator.call("POST", f"/releases/{release}/publish")
         assert answer.status_code == 200, answer.text
     _kill_and_restart(coordinator, random)
-    wait_for(lambda: _state(coordinator, release) == ends[release], lambda: _story(coordinator, release))
+    wait_until(lambda: _state(coordinator, release) == ends[release], lambda: _story(coordinator, release))
     return 2
 
 
 def _kill_and_restart(coordinator: Coordinator, random: Random) -> None:
     time.sleep(random.uniform(0, 0.25))  # the moment is what is being tried
-    coordinator.kill()
-    coordinator.start()
+    assert coordinator.ended is None, coordinator.said
+    coordinator.stop(signal.SIGKILL)
+    coordinator.launch()
 
 
 def _state(coordinator: Coordinator, release: str) -> str:
@@ -154,7 +110,7 @@ def _state(coordinator: Coordinator, release: str) -> str:
 
 def _story(coordinator: Coordinator, release: str) -> str:
     events = coordinator.call("GET", f"/events?release={release}&limit=100").json()["results"]
-    return "\n".join(event["message"] for event in reversed(events)) + coordinator.log.read_text()[-3000:]
+    return "\n".join(event["message"] for event in reversed(events)) + coordinator.said
 
 
 def _check_log(coordinator: Coordinator, services: RecordingServices, releases: list[str]) -> None:

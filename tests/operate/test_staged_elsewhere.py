@@ -28,8 +28,9 @@ from lockstep.coordinator.store.sqlite import SqliteDatabase
 from lockstep.coordinator.store.tables import SCHEMA
 from lockstep.dataservice.sample import make_app as make_data_service
 from lockstep.stack.engines import Postgres
-from tests.cli.stage import DEADLINE_S, STUDY, Held, lockstep
+from tests.cli.stage import STUDY, Held, lockstep
 from tests.conftest import Serve
+from tests.patience import PATIENCE_S
 
 FIRST_SCHEMA = "0001"
 Move = Callable[[], str]
@@ -58,13 +59,13 @@ async def staged(api: Api, service_url: str) -> str:
     await api.post("studies/sync", mark="new")
     body = {"name": "Staged elsewhere", "studies": [STUDY], "tags": ["moved"]}
     release_id: str = (await api.post("releases", body))["kf_id"]
-    await watch(api, release_id, Until.REVIEW, NoDisplay(), timeout_s=DEADLINE_S)
+    await watch(api, release_id, Until.REVIEW, NoDisplay(), timeout_s=PATIENCE_S)
     return release_id
 
 
 async def published(api: Api, release_id: str) -> Json:
     await api.post(f"releases/{release_id}/publish")
-    return await watch(api, release_id, Until.PUBLISHED, NoDisplay(), timeout_s=DEADLINE_S)
+    return await watch(api, release_id, Until.PUBLISHED, NoDisplay(), timeout_s=PATIENCE_S)
 
 
 async def messages_of(api: Api, release_id: str) -> list[str]:

@@ -23,6 +23,7 @@ from lockstep.protocol.states import TaskState
 from lockstep.reference import make_service
 from lockstep.taskkit import MemoryStore, TaskService
 from lockstep.taskkit.testing import Treatment, rehearsal
+from tests.patience import PATIENCE_S
 
 STUDIES = ["SD_BHJXBDQK", "SD_9PYZAHHE"]
 Ask = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
@@ -47,7 +48,7 @@ def play(serve: Any, service: TaskService, scene: Scene) -> None:
 
             async def ask(action: str, until: str | None = None, **fields: Any) -> dict[str, Any]:
                 body = {"action": action, "task_id": "TA_1", "release_id": "RE_1", **fields}
-                end = time.monotonic() + 10
+                end = time.monotonic() + PATIENCE_S
                 while True:
                     async with web.post(f"{url}/tasks", json=body) as answer:
                         said: dict[str, Any] = await answer.json()
@@ -67,7 +68,7 @@ def release(data: str, *more: str) -> dict[str, list[str]]:
 
 async def cleaned_up(store: MemoryStore) -> None:
     """Wait until no function is due any more."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while store.due():
         assert time.monotonic() < end, store.due()
         await asyncio.sleep(0.005)

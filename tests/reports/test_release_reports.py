@@ -15,7 +15,8 @@ from lockstep.dataservice.patience import Patience
 from lockstep.dataservice.sample import make_app
 from lockstep.reports.deployment import run
 from lockstep.reports.service import make_service
-from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
+from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to
+from tests.patience import PATIENCE_S, until
 
 FIVE = [study["kf_id"] for study in five_demo_studies()]
 STUDY = FIVE[0]
@@ -243,8 +244,10 @@ def test_a_data_service_that_is_slow_or_gone_leaves_every_count_unknown(serve: A
         await is_over.wait()
         return None
 
-    async def reason(url: str, folder: Path) -> set[str]:
-        service = make_service(dataservice_url=url, coordinator_url="", folder=folder, timeout_s=0.05, patience=BRISK)
+    async def reason(url: str, folder: Path, timeout_s: float) -> set[str]:
+        service = make_service(
+            dataservice_url=url, coordinator_url="", folder=folder, timeout_s=timeout_s, patience=BRISK
+        )
         async with serve(service) as served, spoken_to(served) as reports:
             await reports.start(STUDY)
             await reports.until("failed")
@@ -254,9 +257,11 @@ def test_a_data_service_that_is_slow_or_gone_leaves_every_count_unknown(serve: A
 
     async def story() -> None:
         async with serve(Meddler(make_app(), slow)) as url:
-            assert await reason(url, tmp_path / "slow") == {"the data service did not answer within 0.05 s"}
+            assert await reason(url, tmp_path / "slow", 0.05) == {"the data service did not answer within 0.05 s"}
             is_over.set()
-        assert await reason(url, tmp_path / "gone") == {"the data service did not answer: Connection refused"}
+        assert await reason(url, tmp_path / "gone", PATIENCE_S) == {
+            "the data service did not answer: Connection refused"
+        }
 
     asyncio.run(story())
 
@@ -359,7 +364,7 @@ def test_killed_while_counting_and_while_publishing_the_report_ends_right(serve:
         async with serve(coordinator.app) as coordinator.url, serve(dataservice) as dataservice_url:
             settings = {"dataservice_url": dataservice_url, "coordinator_url": coordinator.url}
             settings["reports_folder"] = str(tmp_path)
-            async with killable(run.__module__, **settings) as process, spoken_to(process.url) as reports:
+            async with killable(run.__module__, tmp_path, **settings) as process, spoken_to(process.url) as reports:
                 await reports.start(*FIVE)
                 await reached.wait()
                 await process.kill()

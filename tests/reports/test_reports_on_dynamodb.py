@@ -17,7 +17,8 @@ from lockstep.reports.dynamodb.calls import Calls, connect
 from lockstep.reports.dynamodb.rows import decode
 from lockstep.reports.dynamodb.tables import Tables
 from lockstep.reports.service import make_service
-from tests.coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
+from tests.coordination import RELEASE, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to
+from tests.patience import until
 from tests.reports.conftest import REAL
 from tests.reports.dynamodb_proxy import THROTTLED, Answer, Proxy, Request, proxied
 
@@ -75,7 +76,7 @@ def test_killed_in_the_middle_of_writing_counts_and_of_publishing_it_ends_right(
                 "release_summary_table": tables.release_summary,
                 "study_summary_table": tables.study_summary,
             }
-            async with killable(run.__module__, **settings) as process, spoken_to(process.url) as reports:
+            async with killable(run.__module__, tmp_path, **settings) as process, spoken_to(process.url) as reports:
                 gate = Gate(proxy, "PutItem", len(FIVE) + 3)
                 await reports.start(*FIVE)
                 await gate.wait()

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.store.memory import MemoryStore
 from tests.conftest import Serve
-from tests.coordination import until
 from tests.faces import coordinator
+from tests.patience import PATIENCE_S, until
 
 CAREFUL = {
     "x-content-type-options": "nosniff",
@@ -123,7 +123,7 @@ def test_a_stream_of_events_flows_as_it_is_written(serve: Serve) -> None:
         async with coordinator() as here, serve(here.app()) as url, httpx.AsyncClient() as web:
             view = await here.release()
             path = f"{url}/releases/{view.release.kf_id}/events/stream"
-            async with asyncio.timeout(10), web.stream("GET", path) as answer:
+            async with asyncio.timeout(PATIENCE_S), web.stream("GET", path) as answer:
                 assert answer.headers["x-content-type-options"] == "nosniff"
                 lines = answer.aiter_lines()
                 assert await anext(lines) == "event: release"

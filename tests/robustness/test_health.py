@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,9 +17,10 @@ from lockstep.coordinator.services.health import LONGEST_LAG_S, LONGEST_SILENCE_
 from lockstep.coordinator.settings import read_settings
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.stack.engines import Valkey
+from lockstep.stack.processes import free_ports
 from tests.announcing.log import NOW, SetClock, event_log
-from tests.coordination import until
 from tests.faces import coordinator
+from tests.patience import PATIENCE_S, until
 from tests.robustness.test_metrics import value
 
 OK = "ok"
@@ -90,7 +90,7 @@ def test_the_probes_tell_life_readiness_and_status_apart() -> None:
 def test_a_coordinator_that_runs_is_well_and_counts(tmp_path: Path) -> None:
     async def go() -> None:
         settings = read_settings(port=0, database_url=f"sqlite:///{tmp_path}/lockstep.db", commit="abc")
-        async with running(settings) as here, httpx.AsyncClient(base_url=here.url) as web:
+        async with running(settings) as here, httpx.AsyncClient(base_url=here.url, timeout=PATIENCE_S) as web:
             expected = {"name": "Lockstep", "commit": "abc", "code": 200, "message": "Ready."}
             expected |= {"database": OK, "queue": OK, "worker": OK}
 
@@ -113,11 +113,10 @@ def test_a_coordinator_that_runs_is_well_and_counts(tmp_path: Path) -> None:
 @pytest.mark.timeout(180)
 def test_a_worker_of_its_own_answers_probes_where_the_setting_says(new_database: Callable[[], str]) -> None:
     async def go() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         async with (
             working(read_settings(database_url=new_database(), worker_port=port)),
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as web,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as web,
         ):
             for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/releases", 404)):
                 assert (await web.get(path)).status_code == status
@@ -133,7 +132,7 @@ def test_a_queue_that_is_away_is_told_of_and_stops_nobody(new_database: Callable
         await asyncio.to_thread(valkey.start)
         try:
             settings = read_settings(port=0, database_url=new_database(), redis_url=valkey.url)
-            async with running(settings) as here, httpx.AsyncClient(base_url=here.url, timeout=30) as web:
+            async with running(settings) as here, httpx.AsyncClient(base_url=here.url, timeout=PATIENCE_S) as web:
 
                 async def queue(says: str) -> bool:
                     return bool((await web.get("/status")).json()["queue"].startswith(says))

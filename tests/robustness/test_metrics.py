@@ -46,7 +46,7 @@ async def read(here: Coordinator, **headers: str) -> httpx.Response:
 
 def measured(here: Coordinator) -> None:
     """Have what is decided in a coordinator measured, as the composition root does."""
-    here.store = MeasuredStore(here.store, here.desk.metrics)  # type: ignore[assignment] # all else is passed on
+    here.store = MeasuredStore(here.store, here.desk.metrics)
 
 
 def test_releases_tasks_and_events_are_counted_by_what_they_are() -> None:

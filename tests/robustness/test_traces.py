@@ -21,8 +21,8 @@ from lockstep.coordinator.tracing import collecting
 from lockstep.protocol.messages import Action, Refusal
 from lockstep.protocol.messages import Request as Asked
 from tests.conftest import Serve
-from tests.coordination import until
 from tests.faces import coordinator
+from tests.patience import PATIENCE_S, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ERROR = 2
@@ -132,7 +132,7 @@ def test_a_coordinator_sends_its_traces_where_the_setting_says(serve: Serve, tmp
             settings = read_settings(
                 port=0, database_url=f"sqlite:///{tmp_path}/lockstep.db", otlp_endpoint=collector_url
             )
-            async with running(settings) as here, httpx.AsyncClient(base_url=here.url) as web:
+            async with running(settings) as here, httpx.AsyncClient(base_url=here.url, timeout=PATIENCE_S) as web:
                 made = await web.post("/task-services", json={"name": "task", "url": service_url})
                 assert made.status_code == 201, made.text
                 await here.desk.store.sync_studies([StudyFacts("SD_DYPMEHHF", "A study", True, datetime.now(UTC))])

@@ -284,7 +284,7 @@ def test_a_service_that_does_not_answer_in_time_is_refused() -> None:
     async def go() -> None:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, coordinator() as c:
+        async with server, coordinator(probe_timeout_s=1) as c:
             with pytest.raises(Invalid, match=f"could not reach {url}: no answer from {url}/status in 1 s"):
                 await c.commands.register_service(ServiceInput(name="task", url=url), LOCAL)
 

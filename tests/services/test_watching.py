@@ -11,6 +11,7 @@ from lockstep.coordinator.core.errors import NotFound
 from lockstep.coordinator.services.watching import Look, watch
 from lockstep.protocol.states import ReleaseState
 from tests.faces import Coordinator, coordinator
+from tests.patience import PATIENCE_S
 
 
 def _watch(c: Coordinator, release_id: str, **options: Any) -> AsyncGenerator[Look, None]:
@@ -79,7 +80,7 @@ def test_watching_ends_when_the_server_closes() -> None:
             looks = _watch(c, release_id, closing=closing)
             await anext(looks)
             asyncio.get_running_loop().call_later(0.05, closing.set)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE_S):
                 rest = [look.ended async for look in looks]
             assert rest == []
 

@@ -14,7 +14,8 @@ from lockstep.dataservice.entities import ENTITIES
 from lockstep.dataservice.patience import Patience
 from lockstep.dataservice.sample import make_app
 from lockstep.snapshot.service import make_service, run
-from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to, until
+from tests.coordination import RELEASE, TASK, PlayedCoordinator, TaskServiceSpokenTo, killable, spoken_to
+from tests.patience import until
 
 ONE, TWO = "SD_BHJXBDQK", "SD_9PYZAHHE"
 BRISK = Patience(attempts=2, pause_s=0.01)
@@ -209,7 +210,7 @@ def test_killed_in_the_middle_it_begins_again_and_ends_whole(serve: Any, tmp_pat
         dataservice = Meddler(make_app(rows=ROWS), hold)
         async with serve(coordinator.app) as coordinator.url, serve(dataservice) as dataservice_url:
             settings = {"dataservice_url": dataservice_url, "coordinator_url": coordinator.url, "folder": str(tmp_path)}
-            async with killable(run.__module__, **settings) as process, spoken_to(process.url) as snapshot:
+            async with killable(run.__module__, tmp_path, **settings) as process, spoken_to(process.url) as snapshot:
                 await snapshot.start(ONE, TWO)
                 await reached.wait()
                 await process.kill()

@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from tests.cli.stage import environment
+from tests.patience import wait_until
 
 PATIENCE_S: Final = 150.0
 """Ten processes start at the same time, on a machine that runs other tests."""
@@ -52,7 +52,7 @@ class Stack:
         return {name: (url, int(number)) for name, url, number in ROW.findall(self.said)}
 
     def says(self, text: str) -> None:
-        wait_until(lambda: text in self.said or self.process.poll() is not None)
+        wait_until(lambda: text in self.said or self.process.poll() is not None, lambda: self.said, PATIENCE_S)
         assert text in self.said, self.said
 
     def ended(self) -> int:
@@ -69,13 +69,6 @@ def started(folder: Path, *arguments: str) -> Iterator[Stack]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def left_of(folder: Path) -> list[str]:
@@ -102,11 +95,11 @@ def test_the_stack_takes_a_release_through_heals_itself_and_leaves_nobody_behind
     with started(folder) as stack:
         stack.says("Everything stays up until Ctrl-C.")
         url = stack.rows["coordinator"][0]
-        services = httpx.get(f"{url}/task-services").raise_for_status().json()["results"]
+        services = httpx.get(f"{url}/task-services", timeout=PATIENCE_S).raise_for_status().json()["results"]
         assert {(row["name"], row["url"]) for row in services} == {
             (name, stack.rows[name][0]) for name in ("reference task", "release reports")
         }
-        releases = httpx.get(f"{url}/releases").raise_for_status().json()["results"]
+        releases = httpx.get(f"{url}/releases", timeout=PATIENCE_S).raise_for_status().json()["results"]
         assert [(row["state"], row["version"]) for row in releases] == [("published", "0.1.0")]
         for name, called in (("task worker 2", "The task worker 2"), ("Valkey", "Valkey")):
             os.kill(stack.rows[name][1], signal.SIGKILL)

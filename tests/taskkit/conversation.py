@@ -1,15 +1,14 @@
-"""What the tests of the kit share: somebody who talks to a task service as a coordinator does, and patience."""
+"""What the tests of the kit share: somebody who talks to a task service as a coordinator does."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
+from tests.patience import until
+
 TASK, RELEASE = "TA_00000001", "RE_00000001"
-DEADLINE_S = 10.0
 
 
 class Conversation:
@@ -33,7 +32,8 @@ class Conversation:
             _, body = await self.ask("get_status", task)
             return body if body.get("state") == state else None
 
-        return await until(there)
+        found: dict[str, Any] = await until(there)
+        return found
 
     async def bring(self, task: str, *, to: str, **fields: Any) -> None:
         """Bring a task to a state by the actions that lead there."""
@@ -53,16 +53,3 @@ class Conversation:
 async def conversation(url: str) -> AsyncIterator[Conversation]:
     async with aiohttp.ClientSession() as web:
         yield Conversation(web, url)
-
-
-async def until(condition: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
-    """Wait until a condition gives something true, and return that."""
-    end = time.monotonic() + deadline_s
-    while True:
-        found = condition()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < end, f"nothing came of it within {deadline_s:g} s"
-        await asyncio.sleep(0.005)

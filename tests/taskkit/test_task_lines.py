@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from lockstep.taskkit import MemoryStore, Task, TaskService
 from lockstep.taskkit.log_lines import AT_ONCE, LONGEST_LINE, REFILL_S, LineLimit
-from tests.taskkit.conversation import Conversation, conversation, until
+from tests.patience import until
+from tests.taskkit.conversation import Conversation, conversation
 
 
 class EventBook:

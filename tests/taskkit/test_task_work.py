@@ -14,7 +14,8 @@ import pytest
 
 from lockstep.taskkit import MemoryStore, StoredTask, StoreUnavailable, Task, TaskCanceled, TaskService, TaskStore
 from lockstep.taskkit.work import describe
-from tests.taskkit.conversation import Conversation, conversation, until
+from tests.patience import until
+from tests.taskkit.conversation import Conversation, conversation
 
 STUDIES = {"studies": ["SD_1", "SD_2", "SD_3", "SD_4"], "urls": [f"http://data.test/{number}" for number in range(4)]}
 Scene = Callable[[Conversation], Coroutine[Any, Any, None]]

@@ -16,6 +16,7 @@ from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.coordinator.store.opening import open_store
 from tests.conftest import Serve
 from tests.faces import STUDIES, Coordinator, coordinator
+from tests.patience import PATIENCE_S
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -75,7 +76,11 @@ def test_a_body_without_a_length_is_read_up_to_the_bound(serve: Serve) -> None:
             yield b" " * 65_536
 
     async def go() -> None:
-        async with coordinator() as c, serve(c.app()) as url, httpx.AsyncClient(base_url=url) as web:
+        async with (
+            coordinator() as c,
+            serve(c.app()) as url,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as web,
+        ):
             for content in (endless(), b" " * 5_000_000):
                 answer = await web.post("/releases", content=content, headers=JSON)
                 assert (answer.status_code, list(answer.json())) == (413, ["detail"])

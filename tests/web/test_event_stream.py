@@ -13,8 +13,7 @@ import pytest
 from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
 from tests.faces import Coordinator, coordinator
-
-DEADLINE_S = 10
+from tests.patience import PATIENCE_S
 
 
 @dataclass
@@ -39,9 +38,9 @@ async def _messages(answer: httpx.Response) -> AsyncIterator[Message]:
 async def _stream(serve: Serve, c: Coordinator, release_id: str, **options: Any) -> AsyncIterator[httpx.Response]:
     path = f"/releases/{release_id}/events/stream"
     async with (
-        asyncio.timeout(DEADLINE_S),
+        asyncio.timeout(PATIENCE_S),
         serve(c.app()) as url,
-        httpx.AsyncClient(base_url=url, timeout=DEADLINE_S) as web,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as web,
         web.stream("GET", path, **options) as answer,
     ):
         yield answer
@@ -168,7 +167,7 @@ def test_a_watcher_who_leaves_is_forgotten(serve: Serve) -> None:
             async with _stream(serve, c, release_id) as answer, aclosing(_messages(answer)) as messages:
                 assert (await anext(messages)).kind == "release"
                 assert c.feed.watched == {release_id}
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while c.feed.watched:  # noqa: ASYNC110 - nobody is told when a watcher leaves
                     await asyncio.sleep(0.01)
 

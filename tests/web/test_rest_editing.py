@@ -10,6 +10,7 @@ from lockstep.coordinator.core.records import PageOf
 from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
 from tests.faces import STUDIES, coordinator, status_app
+from tests.patience import PATIENCE_S
 
 
 async def _release(web: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def test_what_can_be_got_can_be_asked_for_without_its_body(serve: Serve) -> None
             coordinator() as c,
             serve(c.app()) as url,
             serve(status_app({"name": "t"})) as service_url,
-            httpx.AsyncClient(base_url=url) as web,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as web,
         ):
             single = await _things(web, service_url)
             collections = ["/", "/status", "/releases", "/tasks", "/events", "/studies", "/task_services"]

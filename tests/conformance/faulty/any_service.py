@@ -55,18 +55,21 @@ class GoesBackInProgress(PlainService):
         return {**super().show(task), **({"progress": 90 - self.calls} if task.state == "running" else {})}
 
 
-@fault(ANY, "status-at-once", scenes=LIFE, at_once_s=0.5)
+@fault(ANY, "status-at-once", scenes=LIFE, at_once_s=2)
 class BlocksWhileItWorks(PlainService):
+    late = 2
+
     async def get_status(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
-        if task is not None and task.state == "running":
-            time.sleep(0.6)  # noqa: ASYNC251 - that is the fault
+        if task is not None and task.state == "running" and self.late:
+            self.late -= 1
+            time.sleep(2.1)  # noqa: ASYNC251 - that is the fault
         return self.known(task)
 
 
-@fault(ANY, "action-at-once", scenes=LIFE, at_once_s=0.5)
+@fault(ANY, "action-at-once", scenes=LIFE, at_once_s=2)
 class ThinksBeforeItStarts(PlainService):
     async def start(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.1)
         return await super().start(task, asked)
 
 
@@ -76,7 +79,7 @@ class BreaksOnABadBody(PlainService):
         return JSONResponse(no.fields, 500 if no.status == 400 else no.status)
 
 
-@fault(ANY, "publishing-ends", scenes=LIFE, patience_s=0.3)
+@fault(ANY, "publishing-ends", scenes=LIFE, patience_s=2)
 class NeverEndsPublishing(PlainService):
     async def make_public(self, task: Kept) -> None:
         await asyncio.Event().wait()
@@ -88,13 +91,13 @@ class CannotCancel(PlainService):
         raise No(500, "NotImplementedError")
 
 
-@fault(ANY, "cancel-cancels", scenes=("cancel at staged",), patience_s=0.2)
+@fault(ANY, "cancel-cancels", scenes=("cancel at staged",), patience_s=2)
 class IgnoresCancel(PlainService):
     async def cancel(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         return self.known(task)
 
 
-@fault(ANY, "canceled-stays", "report-is-true", scenes=("cancel at running",))
+@fault(ANY, "canceled-stays", "report-is-true", scenes=("cancel at running",), settle_s=2)
 class StagesWhatIsCanceled(PlainService):
     def end(self, task: Kept, before: str, after: str) -> None:
         super().end(task, task.state, after)
@@ -174,7 +177,7 @@ class LooksFirstAndChangesLater(PlainService):
         return await super().start(task, asked)
 
 
-@fault(ANY, "lost-answer-counts", scenes=("lost answers",), patience_s=0.3)
+@fault(ANY, "lost-answer-counts", scenes=("lost answers",), patience_s=2)
 class UndoesWhatNobodyHeard(PlainService):
     async def post(self, request: Request) -> Response:
         response = await super().post(request)
@@ -203,7 +206,7 @@ class FailsWhenAReportIsRefused(PlainService):
             raise RuntimeError("the coordinator does not want to know")
 
 
-@fault(ANY, "restart-takes-up", scenes=("restart",), patience_s=0.5)
+@fault(ANY, "restart-takes-up", scenes=("restart",), patience_s=2)
 class LeavesWorkLyingAfterARestart(PlainService):
     def take_up(self) -> None:
         return

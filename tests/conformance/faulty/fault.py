@@ -1,6 +1,6 @@
 """A fault, and what is expected to be said about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,18 +18,15 @@ class Fault:
         service: the service that has it.
         cases: the cases that must fail, and no others.
         scenes: the scenes that are played; all if empty.
-        patience_s: how long work may take before it counts as stuck.
-        answer_limit_s: how long an answer may take.
-        at_once_s: how long an answer may take that comes at once.
+        limits: options of the check, in seconds, where the fault is that something takes too long or goes on. They
+            leave room for what the service does well, on a machine that is busy with other tests.
     """
 
     origin: str
     service: type[PlainService]
     cases: frozenset[str]
     scenes: frozenset[str]
-    patience_s: float = 5.0
-    answer_limit_s: float = 5.0
-    at_once_s: float = 3.0
+    limits: Mapping[str, float]
 
     @property
     def name(self) -> str:
@@ -43,7 +40,7 @@ def fault(origin: str, *cases: str, scenes: tuple[str, ...], **limits: float) ->
     """Say where a faulty service comes from and which cases it fails in which scenes."""
 
     def register(service: Service) -> Service:
-        FAULTS.append(Fault(origin, service, frozenset(cases), frozenset(scenes), **limits))
+        FAULTS.append(Fault(origin, service, frozenset(cases), frozenset(scenes), limits))
         return service
 
     return register

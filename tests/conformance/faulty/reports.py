@@ -48,7 +48,7 @@ class LeavesOutWhatItCannotRead(PlainService):
             await answer.read()
 
 
-@fault(REPORTS, "answered-at-all", scenes=LIFE, answer_limit_s=0.5, patience_s=0.5)
+@fault(REPORTS, "answered-at-all", scenes=LIFE, answer_limit_s=2, patience_s=2)
 class WorksInsideTheRequest(PlainService):
     async def start(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         task = await super().start(task, asked)
@@ -56,7 +56,7 @@ class WorksInsideTheRequest(PlainService):
         return task
 
 
-@fault(REPORTS, "report-comes", scenes=(*LIFE, "reports lost"))
+@fault(REPORTS, "report-comes", scenes=(*LIFE, "reports lost"), retell_s=1)
 class ReportsNothing(PlainService):
     async def report(self, task: Kept, state: str) -> None:
         return

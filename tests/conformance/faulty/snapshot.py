@@ -49,7 +49,7 @@ class RefusesASecondInitialize(PlainService):
         return await super().initialize(task, asked)
 
 
-@fault(SNAPSHOT, "at-once-is-once", scenes=("all at once",), patience_s=0.5)
+@fault(SNAPSHOT, "at-once-is-once", scenes=("all at once",), patience_s=2)
 class StartsAsOftenAsItIsAsked(PlainService):
     async def start(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         task = self.known(task)
@@ -64,7 +64,7 @@ class HangsWithNothingToDo(PlainService):
             super().end(task, before, after)
 
 
-@fault(SNAPSHOT, "canceled-stays", "report-is-true", scenes=("cancel at running",))
+@fault(SNAPSHOT, "canceled-stays", "report-is-true", scenes=("cancel at running",), settle_s=2)
 class CanceledWorkEndsInFailed(PlainService):
     async def fetch(self, web: aiohttp.ClientSession, url: str) -> None:
         await super().fetch(web, url)
@@ -77,7 +77,7 @@ class CanceledWorkEndsInFailed(PlainService):
         await super().report(task, "staged")
 
 
-@fault(SNAPSHOT, "state-told-again", scenes=("reports answered 503",))
+@fault(SNAPSHOT, "state-told-again", scenes=("reports answered 503",), retell_s=2)
 class DoesNotLookAtTheAnswerToAReport(PlainService):
     async def report(self, task: Kept, state: str) -> None:
         await self.patch(task, {"state": state, "progress": 100})
@@ -89,7 +89,7 @@ class LosesItsCacheOnRestart(PlainService):
         self.tasks = {name: task for name, task in self.tasks.items() if task.state == "published"}
 
 
-@fault(SNAPSHOT, "tasks-apart", "ids-not-mixed-up", scenes=("two at once",), patience_s=0.5)
+@fault(SNAPSHOT, "tasks-apart", "ids-not-mixed-up", scenes=("two at once",), patience_s=2)
 class SharesOneObjectBetweenTasks(PlainService):
     async def initialize(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         task = await super().initialize(task, asked)
