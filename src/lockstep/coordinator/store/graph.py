@@ -30,7 +30,6 @@ from lockstep.coordinator.store.graph_conditions import (
     conditions_of,
     key_of,
     order_of,
-    read_by_time,
     search_of,
     sight_conditions,
 )
@@ -104,7 +103,7 @@ def listed(connection: Connection, wanted: Wanted, sight: Sight) -> Piece:
     """Return part of a whole list."""
     table, span = _TABLES[wanted.entity], wanted.span
     holds = [*search_of(wanted, table, sight), *conditions_of(wanted, table, sight)]
-    statement = _rows_of(wanted.entity).where(*holds).order_by(*order_of(wanted, table, by_time=read_by_time(wanted)))
+    statement = _rows_of(wanted.entity).where(*holds).order_by(*order_of(wanted, table))
     if span.last is None:
         return _piece(wanted, connection.execute(_part(statement, span, wanted.most)).all())
     total = connection.execute(select(func.count()).select_from(table).where(*holds)).scalar_one()

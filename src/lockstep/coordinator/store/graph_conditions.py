@@ -1,7 +1,7 @@
 """What must hold for a row of a list, and in which order the list is; part of `graph`.
 
 A text is looked for among the first rows that the other conditions leave, so that a word that nobody wrote does not
-have the whole history read; and a list between two times is read off the times, which have an index.
+have the whole history read; and a list between two times is one between two positions, with which every index ends.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Wanted
 from lockstep.coordinator.core.records import SEARCHED
 from lockstep.coordinator.core.versions import Version
+from lockstep.coordinator.store.lists import aside, created
 from lockstep.coordinator.store.tables import release, release_study, task
 from lockstep.protocol.states import ReleaseState
 
@@ -24,18 +25,9 @@ def key_of(table: FromClause) -> ColumnElement[Any]:
     return key
 
 
-def read_by_time(wanted: Wanted) -> bool:
-    """Tell whether a list is read off the times of its rows, which have an index where there are many of them."""
-    has_index = wanted.entity not in {Entity.STUDY, Entity.SERVICE}
-    return has_index and any(condition.field == "created_at" for condition in wanted.conditions)
-
-
-def order_of(wanted: Wanted, table: FromClause, *, by_time: bool = False) -> tuple[ColumnElement[Any], ...]:
+def order_of(wanted: Wanted, table: FromClause) -> tuple[ColumnElement[Any], ...]:
     """Return the order of a list. Keys rise with the times, so that both are the same order."""
     key = key_of(table)
-    if by_time:
-        columns = (table.c.created_at, key)
-        return columns if wanted.oldest_first else tuple(column.desc() for column in columns)
     if wanted.entity is Entity.STUDY:
         created_at = table.c.created_at
         if wanted.oldest_first:
@@ -56,7 +48,7 @@ def search_of(wanted: Wanted, table: FromClause, sight: Sight) -> list[ColumnEle
     if others == wanted.conditions:
         return []
     left = replace(wanted, conditions=others)
-    order = order_of(left, table, by_time=read_by_time(left))
+    order = order_of(left, table)
     first = select(key_of(table)).where(*conditions_of(left, table, sight)).order_by(*order).limit(SEARCHED)
     return [key_of(table).in_(first)]
 
@@ -76,6 +68,9 @@ def _test(entity: Entity, table: FromClause, condition: Condition) -> ColumnElem
     if (entity, condition.field) == (Entity.EVENT, "task_id"):
         its_release = select(task.c.release_id).where(task.c.kf_id == value).scalar_subquery()
         return and_(holds, table.c.release_id == its_release)
+    if condition.field == "created_at" and "position" in table.c and entity is not Entity.SERVICE:
+        after, before = (value, None) if condition.test is Comparison.AFTER else (None, value)
+        return and_(aside(holds), *created(table.c.position, table, after, before))
     return holds
 
 
