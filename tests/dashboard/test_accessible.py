@@ -4,26 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # it has no types
-from playwright.async_api import ConsoleMessage, Page
+from playwright.async_api import ConsoleMessage
 
 from tests.conftest import Serve
+from tests.dashboard.axe import violations
 from tests.dashboard.browser import MISSING, chromium, find_browser
 from tests.dashboard.scenery import scenery
-from tests.dashboard.sights import PAGES
+from tests.dashboard.sights import DIALOGS, PAGES, confirm, open_dialog
 
 pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
-
-_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-
-
-async def _violations(page: Page) -> list[str]:
-    found = await Axe().run(page, options=_RULES)
-    return [
-        f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-        for violation in found.response["violations"]
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
@@ -41,11 +30,19 @@ def test_every_page_is_accessible_and_quiet(serve: Serve, tmp_path: Path, theme:
                 await page.goto(url + path.format(**shown))
                 await page.wait_for_selector("main")
                 overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                found = await _violations(page) + [line for line in said if name != "not-found"]
+                found = await violations(page) + [line for line in said if name != "not-found"]
                 found += [f"{overflow} px too wide"] if overflow > 0 else []
                 if found:
                     wrong[name] = found
                 said.clear()
+            for name, (path, press) in DIALOGS.items():
+                await open_dialog(page, url + path.format(**shown), press)
+                if found := [*await violations(page), *said]:
+                    wrong[name] = found
+                said.clear()
+            await confirm(page, f"{url}/plan?from={shown['staged']}")
+            if found := [*await violations(page), *said]:
+                wrong["confirm"] = found
         return wrong
 
     assert asyncio.run(go()) == {}

@@ -1,13 +1,17 @@
 """An open page follows what happens elsewhere, and leaves alone what its reader is doing."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
+from lockstep.coordinator.core.records import StudyFacts
+from tests.conftest import Serve
 from tests.dashboard.browser import MISSING, chromium, find_browser
 from tests.dashboard.house import FIVE, Cable, house
+from tests.faces import coordinator
 from tests.patience import until
 
 pytestmark = [pytest.mark.skipif(find_browser() is None, reason=MISSING), pytest.mark.timeout(300)]
@@ -133,6 +137,34 @@ def test_the_theme_is_switched_without_losing_what_one_writes(tmp_path: Path) ->
             await expect(page.get_by_label("Name")).to_have_value("half a name")
             await page.goto(f"{place.url}/about")
             assert await _paper(page) == "rgb(16, 19, 24)"
+
+    asyncio.run(go())
+
+
+def test_a_plan_that_is_being_made_follows_and_keeps_what_is_ticked(serve: Serve) -> None:
+    """What a search found and somebody ticked stays, whatever happens elsewhere and whatever is searched next."""
+
+    async def go() -> None:
+        async with coordinator() as c, serve(c.app()) as url, chromium() as browser:
+            now = datetime.now(UTC)
+            facts = [StudyFacts(f"SD_{number:08d}", f"Study {number:04d}", True, now) for number in range(900)]
+            await c.store.sync_studies(facts)
+            page = await browser.new_page()
+            await _open(page, f"{url}/plan")
+            await page.get_by_label("Name").fill("half a")
+            find = page.get_by_label("Search the studies")
+            await find.press_sequentially("0877")
+            await page.get_by_label("Study 0877").check()
+            await find.fill("0012")
+            await expect(page.get_by_label("Study 0012")).to_be_visible()
+            await expect(page.get_by_label("Study 0877")).to_be_hidden()
+            await find.fill("")
+            await c.service("a new service")
+            await c.feed.announce("TS_00000000")
+            await expect(page.locator('[data-live="who"]')).to_contain_text("a new service")
+            await expect(page.locator("#c-SD_00000877")).to_be_checked()
+            await expect(page.locator("#chosen")).to_have_text("1")
+            await expect(page.get_by_label("Name")).to_have_value("half a")
 
     asyncio.run(go())
 

@@ -1,7 +1,6 @@
 """Pages stay quick and light with 200 services and 10,000 releases."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from lockstep.coordinator.store.opening import open_store
 from lockstep.dataservice.catalogue import study_records
 from tests.conftest import Serve
 from tests.dashboard.scenery import FIVE, Past
+from tests.dashboard.survey import measure
 from tests.faces import coordinator
 
 RELEASES, SERVICES = 10_000, 200
@@ -73,20 +73,9 @@ def test_every_page_is_quick_and_light(serve: Serve, tmp_path: Path) -> None:
             httpx.AsyncClient(base_url=url, headers={"Accept": "text/html"}) as web,
         ):
             for path in (path.format(**shown) for path in PATHS):
-                quickest_s, size = await _measure(web, path)
+                quickest_s, size = await measure(web, path, TRIES)
                 if quickest_s > LIMIT_S or size > LIMIT_BYTES:
                     slow[path] = f"{1000 * quickest_s:.0f} ms, {size / 1000:.0f} kB"
         return slow
 
     assert asyncio.run(go()) == {}
-
-
-async def _measure(web: httpx.AsyncClient, path: str) -> tuple[float, int]:
-    times, size = [], 0
-    for _ in range(TRIES):
-        began = time.process_time()
-        async with web.stream("GET", path) as answer:
-            times.append(time.process_time() - began)
-            assert answer.status_code == 200
-            size = len(await answer.aread())
-    return min(times), size

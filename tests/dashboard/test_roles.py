@@ -16,6 +16,7 @@ from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.records import NewRelease, StudyFacts
 from lockstep.coordinator.settings import read_settings
 from lockstep.protocol.states import ReleaseState
+from tests.dashboard.axe import violations
 from tests.dashboard.browser import MISSING, chromium, find_browser
 from tests.dashboard.house import Cable
 from tests.identity.provider import GROUPS, ROLES, Provider, provider
@@ -105,6 +106,25 @@ def test_each_role_is_offered_what_it_may_and_refused_the_rest(issuer: Provider,
             await expect(admin.locator('[data-live="head"]')).to_contain_text("Public on every service")
 
     asyncio.run(go())
+
+
+def test_what_each_role_sees_is_accessible_in_both_themes(issuer: Provider, tmp_path: Path) -> None:
+    async def go() -> dict[str, list[str]]:
+        wrong = {}
+        async with _coordinator(issuer, tmp_path) as (c, (first, _)), chromium() as browser:
+            paths = ("/", "/plan", f"/releases/{first}", "/services", "/profile", "/public")
+            for role in ("ADMIN", "DEV", "USER"):
+                page = await _signed_in(browser, c, issuer, sub=role.lower(), roles=[role], groups=[STUDIES[0]])
+                for path in paths:
+                    await page.goto(c.url + path)
+                    for theme in ("Dark", "Light"):
+                        async with page.expect_response("**/theme"):
+                            await page.get_by_role("button", name=theme, exact=True).click()
+                        if found := await violations(page):
+                            wrong[f"{role} {path} {theme}"] = found
+        return wrong
+
+    assert asyncio.run(go()) == {}
 
 
 def test_a_page_that_is_open_when_its_reader_signs_out_says_so(issuer: Provider, tmp_path: Path) -> None:
