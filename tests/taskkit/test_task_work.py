@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from lockstep.protocol.states import TaskState
 from lockstep.taskkit import MemoryStore, StoredTask, StoreUnavailable, Task, TaskCanceled, TaskService, TaskStore
 from lockstep.taskkit.work import describe
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 from tests.taskkit.conversation import Conversation, conversation
 
 STUDIES = {"studies": ["SD_1", "SD_2", "SD_3", "SD_4"], "urls": [f"http://data.test/{number}" for number in range(4)]}
@@ -63,6 +64,38 @@ def test_a_release_goes_all_the_way(serve: Any) -> None:
         assert threading.current_thread() not in threads
 
     play(serve, service, scene)
+
+
+class SlowToReturn(MemoryStore):
+    """A store of several processes, in which an end is seen by others before the one who stored it hears of that."""
+
+    lease_s = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_stored, self.may_return = Event(), Event()
+
+    def replace(self, seen: StoredTask, new: StoredTask) -> bool:
+        done = super().replace(seen, new)
+        if new.state is TaskState.PUBLISHED:
+            self.is_stored.set()
+            assert self.may_return.wait(PATIENCE_S)
+        return done
+
+
+def test_a_task_that_has_ended_is_shown_with_all_of_its_progress(serve: Any) -> None:
+    """Also in the moment in which its end is stored, and the work on it is not put away yet."""
+    store = SlowToReturn()
+
+    async def scene(talk: Conversation) -> None:
+        await talk.bring("TA_1", to="staged")
+        await talk.ask("publish", "TA_1")
+        await until(store.is_stored.is_set)
+        _, told = await talk.ask("get_status", "TA_1")
+        store.may_return.set()
+        assert (told["state"], told["progress"]) == ("published", 100)
+
+    play(serve, make_service(store), scene)
 
 
 def test_a_service_without_functions_has_nothing_to_do(serve: Any) -> None:

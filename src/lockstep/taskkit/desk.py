@@ -171,9 +171,14 @@ class Desk:
             return after
 
     def _stored(self, task_id: str) -> StoredTask | None:
-        """Return a task as it is stored, with the progress of the work on it."""
-        seen, worker = self.store.get(task_id), self._workers.get(task_id)
-        return seen if seen is None or worker is None else replace(seen, progress=worker.seen().progress)
+        """Return a task as it is stored, with the progress of the work on it: that work may come to its end meanwhile.
+
+        Whoever is looked up first cannot have gone before its end was stored, and what has ended is stored whole.
+        """
+        worker, seen = self._workers.get(task_id), self.store.get(task_id)
+        if seen is None or worker is None or seen.state not in AT_WORK:
+            return seen
+        return replace(seen, progress=worker.seen().progress)
 
     def _keep(self, seen: StoredTask | None, after: StoredTask | None) -> bool:
         """Store a change unless somebody else was quicker."""
