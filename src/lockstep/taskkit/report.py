@@ -102,9 +102,12 @@ class Reporter:
         """
         report, line = _Report(state, progress, findings or {}), self._lines.get(task_id)
         if line is not None and not report.must_arrive:
-            if task_id not in self._refused:
-                line.latest = report
-        elif (loop := self._loop) is not None:
+            if task_id in self._refused:
+                return
+            line.latest = report
+            if self._lines.get(task_id) is line:
+                return
+        if (loop := self._loop) is not None:
             with suppress(RuntimeError):  # the loop was closed just now
                 loop.call_soon_threadsafe(self._take_in, task_id, report)
 
@@ -184,6 +187,8 @@ class Reporter:
                 break
             await _pause(line, pause_s)
         del self._lines[task_id]
+        if line.latest is not None and not self._closing.is_set():
+            self._take_in(task_id, line.latest)  # it was left there as the courier went
 
     def _mute(self, task_id: str, line: _Line, report: _Report, reply: Reply) -> None:
         """Say nothing more of a task's progress until its next state: it would be refused as well."""
