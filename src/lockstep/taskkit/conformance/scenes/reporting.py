@@ -12,7 +12,7 @@ from lockstep.taskkit.conformance.scene import Scene
 
 _T = TaskState
 _CASES: Final = ("report-is-well-formed", "report-is-true", "report-has-identity", "state-told-again")
-_MOMENT_S: Final = 0.5
+_MOMENT_S: Final = 2.0
 _TICK_S: Final = 0.02
 
 
