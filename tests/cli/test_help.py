@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from lockstep import __version__
 from lockstep.cli.app import app
@@ -59,6 +60,27 @@ def test_client_commands_speak_json_to_any_server(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     is_client = name.split(maxsplit=1)[0] in GROUPS_OF_CLIENT_COMMANDS
     assert is_client == ({"--json", "--server"} <= options)
+
+
+@pytest.mark.parametrize("columns", ["50", "80"])
+@pytest.mark.parametrize("group", ["", *sorted(GROUPS_OF_CLIENT_COMMANDS), "new"])
+def test_lists_of_commands_are_whole_on_a_narrow_terminal(group: str, columns: str) -> None:
+    """No sentence is cut off, and no option is named after a type of the language."""
+    command = typer.main.get_command(app)
+    shown = CliRunner().invoke(app, [*group.split(), "--help"], env={"COLUMNS": columns}).output
+    listed = getattr(command.commands[group] if group else command, "commands", {})  # type: ignore[attr-defined]
+    if not listed:
+        return
+    flat = " ".join(shown.split())
+    missing = [name for name, inner in listed.items() if " ".join(inner.help.partition("\n\n")[0].split()) not in flat]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_takes(name: str) -> None:
+    """In a word for people, such as TEXT, where the library would show the name of a Python type."""
+    shown = CliRunner().invoke(app, [*name.split(), "--help"]).output
+    assert "<str>" not in shown
 
 
 def _slow_ones_loaded(*arguments: str) -> tuple[str, list[str]]:

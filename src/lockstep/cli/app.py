@@ -23,11 +23,13 @@ from lockstep.cli import (
     tasks,
     webhooks,
 )
+from lockstep.cli.listing import Listing, list_whole
 from lockstep.cli.options import example
 from lockstep.cli.profiles import DEFAULT_SERVER, PROFILE_VARIABLE, SERVER_VARIABLE
 
 app = typer.Typer(
     name="lockstep",
+    cls=Listing,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -42,6 +44,7 @@ _SERVERS = (servers, stack, task_services, reports, check, new, doctor, importin
 _CLIENTS = (account, services, studies, released, tasks, notes, events, webhooks)
 for group in (*_SERVERS, *_CLIENTS):
     app.add_typer(group.app)
+list_whole(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -61,12 +61,14 @@ _TASK_HEADINGS: Final = ("ID", "SERVICE", "STATE", "PROGRESS", "PROBLEM")
     ),
 )
 def start_release(
-    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What people call it.")] = None,
     studies: Annotated[
         list[str] | None, typer.Option("--study", metavar="SD_…", help="A study in it; once for each.")
     ] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is about, in Markdown.")] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="A tag; once for each.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", help="What it is about, in Markdown.")
+    ] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TEXT", help="A tag; once for each.")] = None,
     *,
     major: Annotated[
         bool | None, typer.Option("--major", help="It changes the shape of the data: a major version.")
@@ -114,8 +116,10 @@ def list_releases(
     *,
     state: Annotated[ReleaseState | None, typer.Option("--state", help="Only releases in this state.")] = None,
     study: StudyFilter = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Only releases with this tag.")] = None,
-    author: Annotated[str | None, typer.Option("--author", help="Only releases of this author.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TEXT", help="Only releases with this tag.")] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", metavar="TEXT", help="Only releases of this author.")
+    ] = None,
     search: Search = None,
     limit: Limit = 20,
     everything: Everything = False,
@@ -155,10 +159,13 @@ def show_release(release_id: ReleaseId, *, server: Server = FROM_PROFILE, as_jso
 def edit_release(
     release_id: ReleaseId,
     *,
-    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is about, in Markdown.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What people call it.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", help="What it is about, in Markdown.")
+    ] = None,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="A tag, once for each; they replace those that it has.")
+        list[str] | None,
+        typer.Option("--tag", metavar="TEXT", help="A tag, once for each; they replace those that it has."),
     ] = None,
     untag: Annotated[bool, typer.Option("--no-tags", help="Take its tags away.")] = False,
     major: Annotated[

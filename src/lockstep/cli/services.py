@@ -63,8 +63,10 @@ _ClientId = Annotated[
 )
 def add_service(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where the service answers /status and /tasks.")],
-    name: Annotated[str, typer.Option("--name", help="What people call it.")],
-    description: Annotated[str, typer.Option("--description", help="What it does with a release.")] = "",
+    name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What people call it.")],
+    description: Annotated[
+        str, typer.Option("--description", metavar="TEXT", help="What it does with a release.")
+    ] = "",
     client_id: _ClientId = None,
     *,
     disabled: Annotated[bool, typer.Option("--disabled", help="Let it take no part in releases yet.")] = False,
@@ -116,9 +118,11 @@ def show_service(service_id: ServiceId, *, server: Server = FROM_PROFILE, as_jso
 def edit_service(
     service_id: ServiceId,
     *,
-    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What people call it.")] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where it is; it must answer there.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it does with a release.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", help="What it does with a release.")
+    ] = None,
     client_id: _ClientId = None,
     server: Server = FROM_PROFILE,
     as_json: AsJson = AS_FITS,

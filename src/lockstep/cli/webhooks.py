@@ -64,7 +64,7 @@ class Outcome(StrEnum):
 def add_webhook(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where every event is posted to.")],
     *,
-    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
     server: Server = FROM_PROFILE,
     as_json: AsJson = AS_FITS,
 ) -> None:
@@ -103,7 +103,7 @@ def edit_webhook(
     webhook_id: WebhookId,
     *,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where it is.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is for.")] = None,
     enabled: Annotated[
         bool | None,
         typer.Option("--enable/--disable", show_default=False, help="Send it events, from the next one on, or none."),
