@@ -185,6 +185,7 @@ def test_filters_choose() -> None:
                 "/releases?state=": [waiting, staged],
                 "/task-services?enabled=true": [on.kf_id],
                 "/task-services?enabled=False": [off.kf_id],
+                "/task-services?enabled=TRUE": [on.kf_id],
                 "/task-services?enabled=": [off.kf_id, on.kf_id],
             }
             for path, ids in expected.items():

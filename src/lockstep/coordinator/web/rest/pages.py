@@ -82,8 +82,8 @@ ORDERING: Final = Field(description="What the list is ordered by; with a minus, 
 
 
 def _flag(word: object) -> bool | None:
-    if isinstance(word, str) and word in _FLAGS:
-        return _FLAGS[word]
+    if isinstance(word, str) and word.lower() in _FLAGS:
+        return _FLAGS[word.lower()]
     raise ValueError("This is neither true nor false.")
 
 
@@ -102,7 +102,7 @@ _FLAGS: Final = {"": None, "true": True, "True": True, "false": False, "False": 
 _TIME_PATTERN: Final = r"^$|^2\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z$"
 
 Flag = Annotated[bool | None, BeforeValidator(_flag), WithJsonSchema({"type": "string", "enum": list(_FLAGS)})]
-"""A parameter that is true or false, or empty, which asks for nothing."""
+"""A parameter that is true or false, in any case of letters, or empty, which asks for nothing."""
 
 Moment = Annotated[
     datetime | None,
