@@ -135,12 +135,14 @@ def _everything(known: Mapping[str, str]) -> Mapping[str, Ask]:
         "/releases": (
             *("", "state=published", "state=failed&state=canceled", "study={study}", "tags=trial", "author=somebody"),
             *("name={name}", "version={version}", "is_major=true", "created_after={time}", "published_before={time}"),
-            *("search=week 7", "ordering=name", "ordering=-version"),
+            *("search=week 7", "ordering=name", "ordering=-version", "ordering=-published_at"),
+            *("state=published&state=failed&author=bench", "created_after={time}&state=failed&ordering=state"),
         ),
         "/tasks": ("", "release={release}", "task_service={service}", "state=published", "created_before={time}"),
         "/events": (
             *("", "release={release}", "task={task}", "task_service={service}", "event_type=error"),
             *("created_after={time}", "search=nowhere", "ordering=created_at"),
+            *("created_before={time}&event_type=info", "task_service={service}&ordering=event_type"),
         ),
         "/release-notes": ("", "release={release}", "study={study}", "author=bench", "ordering=author"),
         "/task-services": ("", "enabled=true"),
