@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 _PAUSE_S: Final = 0.01
 
 
