@@ -14,7 +14,7 @@ from tests.reports.conftest import dynamodb_url
 
 __all__ = ["dynamodb_url"]
 
-LEASE_S = 6
+LEASE_S = 9
 """Long for a machine that others load as well, short for a test."""
 
 _numbers = count()
