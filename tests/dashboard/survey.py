@@ -1,12 +1,11 @@
 """Every page at a glance: `python -m tests.dashboard.survey` prints a table of what axe finds and what each page costs.
 
 The pages are those of the scenery, in both themes; the time to the first byte is the quickest of a few, the size is
-that of the HTML. How pages do with 10,000 releases is told by `test_quick.py`.
+that of the HTML. With `--large`, a table of what pages cost with 200 services and 10,000 releases.
 """
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +18,10 @@ from playwright.async_api import Page
 from tests.conftest import serving
 from tests.dashboard.axe import violations
 from tests.dashboard.browser import MISSING, chromium, find_browser
+from tests.dashboard.large import PATHS, full, measure
 from tests.dashboard.scenery import scenery
 from tests.dashboard.sights import DIALOGS, PAGES, confirm, open_dialog
+from tests.faces import coordinator
 
 TRIES: Final = 5
 THEMES: Final = ("light", "dark")
@@ -39,7 +40,7 @@ async def survey() -> None:
             for page in themed:
                 await page.goto(url + address)
                 found.append(len(await violations(page)))
-            first_s, size = await measure(web, address)
+            first_s, size = await measure(web, address, TRIES)
             print(_row(name, address, found, f"{1000 * first_s:.0f} ms", f"{size / 1000:.1f} kB"), flush=True)
         for name, (path, press) in DIALOGS.items():
             found = []
@@ -54,6 +55,21 @@ async def survey() -> None:
         print(_row("confirm", "POST /plan", found, "", ""), flush=True)
 
 
+async def survey_large() -> None:
+    """Print the table of a full coordinator."""
+    print("| Address | First byte | HTML |\n|---|---|---|", flush=True)
+    with TemporaryDirectory() as folder:
+        async with (
+            full(Path(folder)) as (store, shown),
+            coordinator(store) as c,
+            serving(c.app()) as url,
+            httpx.AsyncClient(base_url=url, headers={"Accept": "text/html"}) as web,
+        ):
+            for path in PATHS:
+                first_s, size = await measure(web, path.format(**shown), TRIES)
+                print(f"| `{path}` | {1000 * first_s:.0f} ms | {size / 1000:.0f} kB |", flush=True)
+
+
 def _row(name: str, address: str, found: list[int], first: str, size: str) -> str:
     return f"| {name} | `{address}` | {found[0]} | {found[1]} | {first} | {size} |"
 
@@ -65,18 +81,10 @@ async def _pages() -> AsyncIterator[tuple[str, dict[str, str], list[Page]]]:
             yield url, shown, [await browser.new_page(color_scheme=theme) for theme in THEMES]
 
 
-async def measure(web: httpx.AsyncClient, path: str, tries: int = TRIES) -> tuple[float, int]:
-    """Return the seconds to the first byte of a page, the quickest of some, and its size in bytes."""
-    times, size = [], 0
-    for _ in range(tries):
-        began = time.perf_counter()
-        async with web.stream("GET", path) as answer:
-            times.append(time.perf_counter() - began)
-            size = len(await answer.aread())
-    return min(times), size
-
-
 if __name__ == "__main__":
+    if "--large" in sys.argv:
+        asyncio.run(survey_large())
+        sys.exit()
     if find_browser() is None:
         sys.exit(f"No table: {MISSING}.")
     asyncio.run(survey())
