@@ -233,8 +233,8 @@ COUNTED_ONE_BY_ONE: Final = 1_000
 SEARCHED: Final = 20_000
 """Rows that are searched for a text at the most: the newest that the other filters leave.
 
-No text is indexed. The indexes that a database has for parts of texts cost more with every event than storing it, SQLite
-60 µs in a step that stores thousands, and Postgres has them only where an extension may be installed.
+No text is indexed. The indexes that a database has for parts of texts cost more with every event than storing it,
+SQLite 60 µs in a step that stores thousands, and Postgres has them only where an extension may be installed.
 """
 
 
