@@ -94,7 +94,7 @@ class Running:
 
 
 @asynccontextmanager
-async def started(*arguments: str, folder: Path | None = None, **variables: str) -> AsyncIterator[Running]:
+async def started(*arguments: str, folder: Path | str | None = None, **variables: str) -> AsyncIterator[Running]:
     """`lockstep` with arguments, killed at the end if it has not ended by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -115,7 +115,7 @@ async def started(*arguments: str, folder: Path | None = None, **variables: str)
         await process.wait()
 
 
-async def lockstep(*arguments: str, folder: Path | None = None, **variables: str) -> Ended:
+async def lockstep(*arguments: str, folder: Path | str | None = None, **variables: str) -> Ended:
     async with started(*arguments, folder=folder, **variables) as running_command:
         return await running_command.ended()
 
@@ -160,7 +160,7 @@ class AtTerminal:
 
 
 @asynccontextmanager
-async def at_terminal(*arguments: str, folder: Path | None = None, **variables: str) -> AsyncIterator[AtTerminal]:
+async def at_terminal(*arguments: str, folder: Path | str | None = None, **variables: str) -> AsyncIterator[AtTerminal]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     process = await asyncio.create_subprocess_exec(
