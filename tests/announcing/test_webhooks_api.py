@@ -173,11 +173,11 @@ def test_the_guard_is_asked_when_an_address_is_given() -> None:
         outbox = MemoryStore().outbox
         made = await Webhooks(outbox, SystemClock(), Access()).register(WebhookInput(url=HOOK), LOCAL)
         guarded = Webhooks(outbox, SystemClock(), Access(), refuse)
-        for ask in (
-            lambda: guarded.register(WebhookInput(url=HOOK), LOCAL),
-            lambda: guarded.edit(made.kf_id, WebhookEdit(url=HOOK), LOCAL),
+        for asked in (
+            guarded.register(WebhookInput(url=HOOK), LOCAL),
+            guarded.edit(made.kf_id, WebhookEdit(url=HOOK), LOCAL),
         ):
             with pytest.raises(Invalid, match="is not called from here"):
-                await ask()
+                await asked
 
     asyncio.run(go())

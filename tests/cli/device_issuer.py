@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import ClientMixin, RefreshTokenGrant
+from authlib.oauth2.rfc6749 import RefreshTokenGrant
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
 from flask import Flask, jsonify, request
 from joserfc import jwt
@@ -22,7 +22,7 @@ CLIENT = "lockstep-cli"
 KEY = RSAKey.generate_key(2048, {"kid": "one"})
 
 
-class Client(ClientMixin):
+class Client:
     """The public client of the command line."""
 
     def get_client_id(self) -> str:

@@ -268,7 +268,7 @@ def test_a_slow_drip_does_not_stretch_the_time_limit() -> None:
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(1000):
+        for _byte in range(1000):
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(TIMEOUT_S / 10)
