@@ -12,8 +12,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from lockstep.coordinator.bootstrap import Running, running, serve
+from lockstep.coordinator.bootstrap import Running, running
 from lockstep.coordinator.listening import CannotStart
+from lockstep.coordinator.process import serve
 from lockstep.coordinator.settings import Settings, read_settings
 from lockstep.dataservice.sample import make_app as make_data_service
 from tests.conftest import Serve

@@ -78,9 +78,10 @@ def run_serve(
     """
     settings = read(host=host, port=port, database_url=database, dataservice_url=dataservice)
 
-    from lockstep.coordinator.bootstrap import Running, run, serve
+    from lockstep.coordinator.bootstrap import Running
     from lockstep.coordinator.listening import CannotStart
     from lockstep.coordinator.logs import set_up_logs
+    from lockstep.coordinator.process import run, serve
 
     def ready(coordinator: Running) -> None:
         print(f"Lockstep answers at {coordinator.url}; Ctrl-C ends it.")
@@ -106,9 +107,9 @@ def run_worker(database: Database = None) -> None:
     """
     settings = read(database_url=database)
 
-    from lockstep.coordinator.bootstrap import run, work
     from lockstep.coordinator.listening import CannotStart
     from lockstep.coordinator.logs import set_up_logs
+    from lockstep.coordinator.process import run, work
 
     set_up_logs()
     try:

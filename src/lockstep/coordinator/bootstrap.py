@@ -1,8 +1,9 @@
 """The composition root: from the settings, a coordinator that runs.
 
-Here, and nowhere else, the parts are chosen and joined: the store, the engine, the world outside, and the application
-over HTTP. `running` is the whole of it as a context in the caller's event loop, so that `lockstep serve`, the demo
-with its several servers, and the tests start the same thing. What cannot start says why in one line, `CannotStart`.
+Here, and nowhere else, the parts are joined: the engine and the world outside, on the ground that every process
+stands on (`ground`), and the application over HTTP. `running` is the whole of it as a context in the caller's event
+loop, so that `lockstep serve` (by `process`), the demo with its several servers, and the tests start the same thing.
+What cannot start says why in one line, `CannotStart`.
 
 The end comes in an order: no new requests, event streams ended, requests answered, the engine stopped (what it had
 on the way is in doubt in the rows, and is asked about after the next start), and last the database.
@@ -12,48 +13,31 @@ is configured, `serve` answers requests and `working`, behind `lockstep worker`,
 """
 
 import asyncio
-import gc
-import os
-import secrets
-import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from lockstep.coordinator.adapters.clock import SystemClock
-from lockstep.coordinator.adapters.data_service import HttpDataService
 from lockstep.coordinator.adapters.feed import LocalFeed
-from lockstep.coordinator.adapters.measured import MeasuredStore, MeasuredTaskServices
-from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.adapters.reports import HttpReports
 from lockstep.coordinator.adapters.sns import SnsTopic
 from lockstep.coordinator.adapters.webhooks import HttpWebhooks
 from lockstep.coordinator.core.announcing import ReceiverKind
 from lockstep.coordinator.core.callers import LOCAL
-from lockstep.coordinator.core.decide import Worker
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.engine.courier import Courier
-from lockstep.coordinator.engine.drive import World
 from lockstep.coordinator.engine.engine import Engine
-from lockstep.coordinator.identifying import Identifying, identifying
+from lockstep.coordinator.ground import Ground, needs, open_ground
 from lockstep.coordinator.listening import CannotStart, listen, serving, url_of
-from lockstep.coordinator.metrics import Metrics
-from lockstep.coordinator.ports import Carrier, Clock, Doorbell, Peers, Store, TaskServices
+from lockstep.coordinator.ports import Carrier
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.health import Check, Pulse
 from lockstep.coordinator.services.reporting import ReportShelf
 from lockstep.coordinator.settings import PREFIX, Settings
-from lockstep.coordinator.store.alone import sqlite_alone
 from lockstep.coordinator.store.database import postgres_url
-from lockstep.coordinator.store.migrating import sqlite_file
-from lockstep.coordinator.store.opening import open_store
-from lockstep.coordinator.tracing import CollectedSpans, collecting
 from lockstep.coordinator.web.app import make_app
 from lockstep.coordinator.web.desk import Desk
 from lockstep.coordinator.web.rest.probes import only_probes
@@ -64,8 +48,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("lockstep.coordinator")
 
-T = TypeVar("T")
-
 Job = Coroutine[Any, Any, None]
 """Something that goes on until it is cancelled."""
 
@@ -74,9 +56,6 @@ ENGINE_GRACE_S: Final = 1.0
 
 WORKER_GRACE_S: Final = 6.0
 """The same for a worker, which has nothing else to do; its orchestrator waits ten seconds."""
-
-END_LIMIT_S: Final = 9.0
-"""After so long a process that was asked to end does so, whatever it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,92 +68,6 @@ class Running:
     """Does ahead of time what the first request for a page would wait for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What every process of a coordinator stands on.
-
-    Attributes:
-        name: the process, unlike every other one that ever ran.
-        peers: the other engines on the same database; None where this process has the database to itself.
-        spans: takes note of requests for a collector; None where there is none.
-    """
-
-    settings: Settings
-    metrics: Metrics
-    store: Store
-    feed: "LocalFeed | PostgresFeed"
-    task_services: TaskServices
-    prober: HttpProber
-    who: Identifying
-    name: str
-    peers: Peers | None = None
-    spans: CollectedSpans | None = None
-    clock: Clock = field(default_factory=SystemClock)
-
-    @property
-    def alone(self) -> bool:
-        return self.peers is None
-
-    @property
-    def study_source(self) -> HttpDataService | None:
-        settings = self.settings
-        return HttpDataService(settings.dataservice_url, settings.request_timeout) if settings.dataservice_url else None
-
-    def engine(self, grace_s: float) -> Engine:
-        source = self.study_source
-        world = World(
-            store=self.store,
-            task_services=self.task_services,
-            announcer=self.feed,
-            clock=self.clock,
-            policy=self.settings.policy,
-            worker=Worker(self.name, alone=self.alone),
-            study_url=source.study_url if source else "/studies/{}".format,
-        )
-        return Engine(world, self.peers, 0 if self.alone else grace_s)
-
-    def commands(self, doorbell: Doorbell) -> Commands:
-        return Commands(self.store, doorbell, self.feed, self.clock, self.prober, self.study_source, self.who.access)
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a program in the quickest event loop that there is."""
-    try:
-        import uvloop  # noqa: PLC0415 - there is none for Windows
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
-
-
-async def serve(settings: Settings, ready: Callable[[Running], None]) -> None:
-    """Run a coordinator until the process is asked to end (SIGINT or SIGTERM); `ready` is called once it answers.
-
-    Raises:
-        CannotStart: it cannot; the text says why.
-    """
-    stop = _wish_to_end()
-    async with running(settings) as coordinator:
-        _collect_seldom()
-        ready(coordinator)
-        await asyncio.to_thread(coordinator.warm_up)
-        await stop.wait()
-        _end_in_time()
-
-
-async def work(settings: Settings, ready: Callable[[], None]) -> None:
-    """Run a task worker until the process is asked to end (SIGINT or SIGTERM); `ready` is called once it works.
-
-    Raises:
-        CannotStart: it cannot; the text says why.
-    """
-    stop = _wish_to_end()
-    async with working(settings):
-        _collect_seldom()
-        ready()
-        await stop.wait()
-        _end_in_time()
-
-
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """Run a coordinator for as long as the context is open.
@@ -184,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings.host, settings.port))
-        ground = await _ground(stack, settings)
+        ground = await open_ground(stack, settings)
         pulse: Pulse | None = None
         check_queue: Check | None = None
         if settings.redis_url:
@@ -233,7 +126,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
             "postgresql://user:password@host/lockstep. On SQLite `lockstep serve` does the work itself."
         )
     async with AsyncExitStack() as stack:
-        ground = await _ground(stack, settings)
+        ground = await open_ground(stack, settings)
         engine = ground.engine(WORKER_GRACE_S)
         jobs = await _jobs(stack, ground, engine)
         if settings.redis_url:
@@ -243,7 +136,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
             yield
 
 
-async def _probed(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> None:
+async def _probed(stack: AsyncExitStack, ground: Ground, engine: Engine) -> None:
     """Answer those who ask how a worker is, if the settings say so."""
     settings = ground.settings
     if not settings.worker_port:
@@ -260,61 +153,11 @@ async def _probed(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> Non
     await stack.enter_async_context(serving(only_probes(desk), desk.closing, listener))
 
 
-async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
-    metrics = Metrics(settings.commit)
-    store, feed = await _remembering(stack, settings)
-    clock = SystemClock()
-    who = await identifying(stack, settings, store, clock)
-    spans = await _spans(stack, settings)
-    if spans is not None:
-        who.task_services.spans = spans
-    task_services = await stack.enter_async_context(who.task_services)
-    return _Ground(
-        settings,
-        metrics,
-        cast("Store", MeasuredStore(store, metrics)),
-        feed,
-        MeasuredTaskServices(task_services, metrics),
-        await stack.enter_async_context(HttpProber(settings.request_timeout, who.guard)),
-        who,
-        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
-        peers=None if isinstance(feed, LocalFeed) else feed,
-        spans=spans,
-    )
-
-
-async def _spans(stack: AsyncExitStack, settings: Settings) -> CollectedSpans | None:
-    if not settings.otlp_endpoint:
-        return None
-    _needs("opentelemetry.sdk", "telemetry", "OTLP_ENDPOINT")
-    return await stack.enter_async_context(collecting(settings.otlp_endpoint))
-
-
-async def _remembering(stack: AsyncExitStack, settings: Settings) -> "tuple[Store, LocalFeed | PostgresFeed]":
-    """Open the database, and the feed by which the processes that share it hear of each other."""
-    shared = postgres_url(settings.database_url) is not None
-    if settings.redis_url and not shared:
-        raise CannotStart(f"{PREFIX}REDIS_URL is set, which needs a Postgres database: see {PREFIX}DATABASE_URL.")
-    if shared:
-        _needs("asyncpg", "postgres", "DATABASE_URL")
-    try:
-        if not shared:
-            stack.enter_context(sqlite_alone(sqlite_file(settings.database_url)))
-        store = await stack.enter_async_context(open_store(settings.database_url))
-    except Unavailable as error:
-        raise CannotStart(str(error)) from error
-    if not shared:
-        return store, LocalFeed()
-    from lockstep.coordinator.adapters.postgres_feed import PostgresFeed  # noqa: PLC0415 - only where it is used
-
-    return store, PostgresFeed(settings.database_url)
-
-
 def _speaking(feed: "LocalFeed | PostgresFeed") -> list[Job]:
     return [] if isinstance(feed, LocalFeed) else [feed.run()]
 
 
-async def _jobs(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> list[Job]:
+async def _jobs(stack: AsyncExitStack, ground: Ground, engine: Engine) -> list[Job]:
     """Return what a process that works has to do, beside answering requests."""
     if not isinstance(ground.feed, LocalFeed):
         ground.feed.on_nudge = engine.nudge
@@ -325,34 +168,25 @@ async def _jobs(stack: AsyncExitStack, ground: _Ground, engine: Engine) -> list[
 
 
 def _queue_bell(settings: Settings) -> "QueueBell":
-    _needs("saq", "redis", "REDIS_URL")
+    needs("saq", "redis", "REDIS_URL")
     from lockstep.coordinator.adapters.queue import QueueBell  # noqa: PLC0415 - only where it is used
 
     return QueueBell(settings.redis_url)
 
 
 async def _consumed(settings: Settings, engine: Engine) -> None:
-    _needs("saq", "redis", "REDIS_URL")
+    needs("saq", "redis", "REDIS_URL")
     from lockstep.coordinator.adapters.queue import consume  # noqa: PLC0415 - only where it is used
 
     await consume(settings.redis_url, engine.ring)
 
 
-def _needs(package: str, extra: str, setting: str) -> None:
-    try:
-        found = find_spec(package)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        raise CannotStart(f"{PREFIX}{setting} takes the extra `{extra}`: pip install 'lockstep[{extra}]'.")
-
-
-async def _courier(stack: AsyncExitStack, ground: _Ground) -> Courier:
+async def _courier(stack: AsyncExitStack, ground: Ground) -> Courier:
     settings, clock = ground.settings, ground.clock
     webhooks = await stack.enter_async_context(HttpWebhooks(clock, settings.request_timeout, ground.who.guard))
     carriers: dict[ReceiverKind, Carrier] = {ReceiverKind.WEBHOOK: webhooks}
     if arn := settings.sns_topic_arn:
-        _needs("boto3", "aws", "SNS_TOPIC_ARN")
+        needs("boto3", "aws", "SNS_TOPIC_ARN")
         carriers[ReceiverKind.TOPIC] = SnsTopic(arn, settings.request_timeout, settings.sns_endpoint_url)
     await ground.store.outbox.set_topic(arn or None, clock.now())
     # AWS's library takes the time-out once for connecting and once for the answer.
@@ -366,7 +200,7 @@ async def _reports(stack: AsyncExitStack, settings: Settings) -> ReportShelf | N
     return ReportShelf(await stack.enter_async_context(HttpReports(settings.reports_url, settings.request_timeout)))
 
 
-async def _check_health(ground: _Ground, commands: Commands, interval_s: float) -> None:
+async def _check_health(ground: Ground, commands: Commands, interval_s: float) -> None:
     """Look at every service once per interval, in one of all the processes that do this."""
     period = timedelta(seconds=interval_s * 0.9)
     while True:
@@ -389,33 +223,6 @@ async def _at_work(*jobs: Job) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
-
-
-def _collect_seldom() -> None:
-    """Look for garbage seldom: what is loaded by now stays, and looking through it would hold everything up for 60 ms.
-
-    A large answer, and a step of a large release, is looked through a few times while it is made and not hundreds.
-    """
-    gc.freeze()
-    gc.set_threshold(10_000)
-
-
-def _wish_to_end() -> asyncio.Event:
-    """Return what is set when the process is asked to end."""
-    stop = asyncio.Event()
-    for wish in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(wish, stop.set)
-    return stop
-
-
-def _end_in_time() -> None:
-    """See to it that the process ends soon, even where something that is away is waited for; the rows say the rest."""
-
-    def end() -> None:
-        log.warning("cut_short", meaning="something that is away was waited for; what was on its way is in doubt")
-        os._exit(1)
-
-    asyncio.get_running_loop().call_later(END_LIMIT_S, end)
 
 
 def _warn(settings: Settings) -> None:
