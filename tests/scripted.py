@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -42,6 +42,8 @@ from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.protocol.messages import Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
 from tests.patience import PATIENCE_S
+
+T = TypeVar("T")
 
 STUDIES = ("SD_AAAAAAAA", "SD_BBBBBBBB", "SD_CCCCCCCC")
 REQUEST_TIMEOUT_S = 15.0
@@ -212,7 +214,7 @@ class Coordinator:
 
         assert await self.wait(release_id, marked, within_s), f"{action} is not marked as sent"
 
-    async def wait(self, release_id: str, condition: Callable[[], Awaitable[Any]], within_s: float = PATIENCE_S) -> Any:
+    async def wait(self, release_id: str, condition: Callable[[], Awaitable[T]], within_s: float = PATIENCE_S) -> T:
         """Wait until a condition on a release holds, looking at it whenever something of it has changed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s

@@ -55,7 +55,7 @@ def read(serve: Any, app: Any, reading: Callable[[DataService], Awaitable[Any]],
 def refused(serve: Any, app: Any, kind: type[DataServiceError], *, path: str = "participants", **settings: Any) -> Any:
     """Return the error that reading a list's rows ends with."""
 
-    async def reading(service: DataService) -> None:
+    async def reading(service: DataService) -> DataServiceError:
         with pytest.raises(kind) as caught:
             _ = [row async for row in service.rows(path, STUDY)]
         assert service.url in str(caught.value)

@@ -1,5 +1,6 @@
 """Identifiers: two letters, and forty bits that can be read out over the telephone."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -9,6 +10,11 @@ from hypothesis import strategies as st
 from lockstep.protocol.ids import ALPHABET, ID_BITS, Prefix, is_id, make_id
 
 NUMBERS = st.integers(0, 2**ID_BITS - 1)
+
+
+def giving(number: int) -> Callable[[int], int]:
+    """Chance, as it happens to give one number."""
+    return lambda _: number
 
 
 def test_the_alphabet_is_crockfords() -> None:
@@ -23,13 +29,13 @@ def test_the_alphabet_is_crockfords() -> None:
     [(0, "00000000"), (1, "00000001"), (31, "0000000Z"), (32, "00000010"), (2**40 - 1, "ZZZZZZZZ")],
 )
 def test_a_number_is_written_from_its_highest_digit(number: int, text: str) -> None:
-    assert make_id(Prefix.STUDY, lambda _: number) == f"SD_{text}"
+    assert make_id(Prefix.STUDY, giving(number)) == f"SD_{text}"
 
 
 @given(st.sampled_from(Prefix), NUMBERS)
 def test_an_id_can_be_read_back(prefix: Prefix, number: int) -> None:
     """The number is in it whole, so that two numbers never share an id."""
-    kf_id = make_id(prefix, lambda _: number)
+    kf_id = make_id(prefix, giving(number))
     read = 0
     for letter in kf_id.removeprefix(f"{prefix}_"):
         read = read * 32 + ALPHABET.index(letter)
@@ -38,14 +44,14 @@ def test_an_id_can_be_read_back(prefix: Prefix, number: int) -> None:
 
 @given(st.sampled_from(Prefix), NUMBERS)
 def test_what_is_made_is_an_id_of_its_kind_only(prefix: Prefix, number: int) -> None:
-    kf_id = make_id(prefix, lambda _: number)
+    kf_id = make_id(prefix, giving(number))
     assert is_id(kf_id)
     assert [other for other in Prefix if is_id(kf_id, other)] == [prefix]
 
 
 @given(st.lists(NUMBERS, unique=True, max_size=200))
 def test_different_numbers_have_different_ids(numbers: list[int]) -> None:
-    assert len({make_id(Prefix.TASK, lambda _, number=number: number) for number in numbers}) == len(numbers)
+    assert len({make_id(Prefix.TASK, giving(number)) for number in numbers}) == len(numbers)
 
 
 def test_chance_is_asked_for_forty_bits() -> None:

@@ -10,12 +10,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 from lockstep.reports.dynamodb.calls import Calls, connect
 from lockstep.reports.dynamodb.tables import Tables, create_tables
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import ScanInputPaginateTypeDef
 
 REAL = os.environ.get("LOCKSTEP_TEST_DYNAMODB") == "real"
 
@@ -64,15 +68,16 @@ def wait_for_indexes(calls: Calls, tables: Tables) -> None:
     table = tables.study_summary
     deadline = time.monotonic() + _INDEXED_WITHIN_S
     for index, attribute in (("CreatedAtIndex", "created_at"), ("PublishedAtIndex", "published_at")):
-        while _keys(calls, attribute, TableName=table) != _keys(calls, attribute, TableName=table, IndexName=index):
+        whole: ScanInputPaginateTypeDef = {"TableName": table}
+        while _keys(calls, attribute, whole) != _keys(calls, attribute, {**whole, "IndexName": index}):
             assert time.monotonic() < deadline, f"{index} is behind its table for {_INDEXED_WITHIN_S:g} s"
             time.sleep(0.1)
 
 
-def _keys(calls: Calls, attribute: str, **where: str) -> set[str]:
+def _keys(calls: Calls, attribute: str, where: "ScanInputPaginateTypeDef") -> set[str]:
     """Return the keys of all items that have an attribute, with that attribute."""
     found: set[str] = set()
-    for page in calls.client.get_paginator("scan").paginate(**where):  # type: ignore[call-overload]
+    for page in calls.client.get_paginator("scan").paginate(**where):
         found |= {
             str([item[name] for name in ("release_id", "study_id", attribute)])
             for item in page["Items"]

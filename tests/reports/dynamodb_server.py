@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import Any
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 _application = DomainDispatcherApplication(create_backend_app)

@@ -1,7 +1,7 @@
 """What counts add up to, and which of the unknown ones are nobody's fault."""
 
 from lockstep.dataservice.entities import REPORTED
-from lockstep.reports.counting import Known, Total, Unknown, failures, totals
+from lockstep.reports.counting import Known, StudyCounts, Total, Unknown, failures, totals
 
 SEVEN = Known(7, "data service")
 WITHHELD = Unknown("not published by the source", "data service", withheld=True)
@@ -44,5 +44,8 @@ def test_what_was_not_counted_is_unknown() -> None:
 
 def test_only_counts_that_could_not_be_had_are_failures() -> None:
     """A source that says it publishes no such count has answered."""
-    studies = {"SD_00000001": {"participants": SEVEN, "families": WITHHELD}, "SD_00000002": {"participants": BROKEN}}
+    studies: dict[str, StudyCounts] = {
+        "SD_00000001": {"participants": SEVEN, "families": WITHHELD},
+        "SD_00000002": {"participants": BROKEN},
+    }
     assert failures(studies) == ["participants of SD_00000002: the data service answered 500"]

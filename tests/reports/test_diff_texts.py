@@ -5,7 +5,7 @@ import io
 from datetime import UTC, datetime
 
 from lockstep.dataservice.entities import REPORTED
-from lockstep.reports.counting import Known, Unknown
+from lockstep.reports.counting import Known, StudyCounts, Unknown
 from lockstep.reports.diff import Baseline, Diff, compare
 from lockstep.reports.diff_texts import diff_to_csv, diff_to_json, diff_to_markdown
 from lockstep.reports.report import Heading, Report, ReportState
@@ -27,7 +27,7 @@ def sample() -> Diff:
         "SD_00000003": {"participants": known(1)},
         "SD_00000004": {"participants": known(1)},
     }
-    now = {
+    now: dict[str, StudyCounts] = {
         "SD_00000001": {
             "participants": known(80),
             "families": Unknown(BAD, "data service"),

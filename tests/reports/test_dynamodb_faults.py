@@ -285,7 +285,8 @@ def test_somebody_who_was_overtaken_spoils_nothing(
         assert staging.result() is False
     whole = direct.report(RELEASE)
     assert whole is not None
-    assert {row.heading.state for row in [whole.summary, *whole.studies]} == {ReportState.CANCELED}
+    headings = [whole.summary.heading, *(row.heading for row in whole.studies)]
+    assert {heading.state for heading in headings} == {ReportState.CANCELED}
     assert states(calls, tables) == ["canceled"] * len(STUDIES)
 
 

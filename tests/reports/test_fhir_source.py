@@ -27,6 +27,7 @@ STUDY = "SD_BHJXBDQK"
 PROFILES = "https://ncpi-fhir.github.io/ncpi-fhir-ig/StructureDefinition/"
 BRISK = Patience(attempts=3, pause_s=0.001)
 SEVEN = {STUDY: {"families": 7}}
+ODD: list[object] = [None, [], "7", {STUDY: 7}, {STUDY: {"families": -1}}, {STUDY: {"families": "7"}}, {}]
 NUMBERS = {"Patient": 2808, "Specimen": 668, "Condition": 77, "DocumentReference": 748, "Group": 0}
 
 
@@ -278,7 +279,7 @@ def task(name: str, metrics: Any) -> dict[str, Any]:
         ),
         *(
             ([task("ETL", metrics)], Unknown("not reported by a task service", "task services", withheld=True))
-            for metrics in (None, [], "7", {STUDY: 7}, {STUDY: {"families": -1}}, {STUDY: {"families": "7"}}, {})
+            for metrics in ODD
         ),
         ("none", Unknown("not reported by a task service", "task services", withheld=True)),
     ],

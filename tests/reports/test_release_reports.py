@@ -72,7 +72,7 @@ def play(serve: Any, tmp_path: Path) -> Callable[..., None]:
 
 
 def test_it_is_known_by_its_name(play: Any) -> None:
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         status, body = await reports.get("/status")
         assert (status, body["name"]) == (200, "kf-task-release-reports")
 
@@ -127,7 +127,7 @@ def test_all_known_counts_leave_nothing_to_say(play: Any) -> None:
 
 
 def test_every_address_shows_the_same_rows_to_pages_from_anywhere(play: Any) -> None:
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(*FIVE)
         await reports.until("staged")
         await reports.start(STUDY, task="TA_00000002", release="RE_00000002")
@@ -146,7 +146,7 @@ def test_every_address_shows_the_same_rows_to_pages_from_anywhere(play: Any) -> 
 
 
 def test_what_is_not_there_is_said_in_the_words_that_clients_know(play: Any) -> None:
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         assert [
             await reports.get(path)
             for path in (
@@ -195,7 +195,7 @@ def test_counts_that_cannot_be_had_fail_the_task_and_are_named(play: Any) -> Non
     """The report says what was found and what was not; nothing is 0 for want of an answer."""
     dataservice = Meddler(make_app(rows=EVERYTHING), _broken)
 
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(STUDY)
         ended = await reports.until("failed")
         assert ended["error"].startswith("CountsMissing: 5 counts could not be had: participants of SD_8Y99QZJJ: the d")
@@ -213,7 +213,7 @@ def test_counts_that_cannot_be_had_fail_the_task_and_are_named(play: Any) -> Non
 
 
 def test_counts_that_cannot_be_had_only_warn_when_so_set(play: Any) -> None:
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(STUDY)
         await reports.until("staged")
         _, report = await reports.get(f"/reports/releases/{RELEASE}")
@@ -227,7 +227,7 @@ def test_a_count_that_fails_once_is_asked_for_again(play: Any) -> None:
     async def first_fails(_: str, times: int) -> Response | None:
         return HTMLResponse("<h1>Bad Gateway</h1>", 502) if times == 1 else None
 
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(STUDY)
         await reports.until("staged")
         _, report = await reports.get(f"/reports/releases/{RELEASE}")
@@ -269,7 +269,7 @@ def test_a_data_service_that_is_slow_or_gone_leaves_every_count_unknown(serve: A
 def test_a_service_registered_twice_reports_once(play: Any) -> None:
     """The second task of the same release fails in words, and the first one's report stays as it is."""
 
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(STUDY)
         await reports.until("staged")
         await reports.start(STUDY, task="TA_00000002")
@@ -292,7 +292,7 @@ def test_a_cancel_in_the_middle_of_counting_marks_the_rows(play: Any) -> None:
             await go_on.wait()
         return None
 
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(STUDY)
         await reached.wait()
         _, report = await reports.get(f"/reports/{RELEASE}")
@@ -303,7 +303,7 @@ def test_a_cancel_in_the_middle_of_counting_marks_the_rows(play: Any) -> None:
         await reports.ask("cancel")
 
         async def canceled() -> bool:
-            return (await reports.get(f"/reports/{RELEASE}"))[1]["state"] == "canceled"
+            return bool((await reports.get(f"/reports/{RELEASE}"))[1]["state"] == "canceled")
 
         await until(canceled)
         go_on.set()
@@ -315,7 +315,7 @@ def test_a_cancel_in_the_middle_of_counting_marks_the_rows(play: Any) -> None:
 
 
 def test_a_staged_report_is_canceled_with_its_release(play: Any) -> None:
-    async def story(reports: TaskServiceSpokenTo, _: PlayedCoordinator) -> None:
+    async def story(reports: TaskServiceSpokenTo, _coordinator: PlayedCoordinator) -> None:
         await reports.start(*FIVE)
         await reports.until("staged")
         await reports.ask("cancel")

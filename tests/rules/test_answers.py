@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +25,7 @@ SILENCE = Silence("connection reset")
 def asked_to(action: Action, services: str = "A") -> Table:
     """A release whose services have just been asked for an action, or for their status while they stage."""
     table = Table(services)
-    go = {
+    go: dict[Action, Callable[[], object]] = {
         Action.INITIALIZE: table.decide,
         Action.START: table.initialized,
         Action.PUBLISH: table.told_to_publish,

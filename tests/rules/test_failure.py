@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -525,9 +526,9 @@ def test_every_task_that_is_waited_for_has_a_deadline(steps: str) -> None:
     getattr(table, steps)()
     table.now = table.task("A").life_at
     table.pass_time(Table().policy.task_timeout_s - 1)
-    assert table.states["A"] is not TaskState.FAILED
+    assert table.states["A"] != "failed"
     table.pass_time(1)
-    assert table.states["A"] is TaskState.FAILED
+    assert table.states["A"] == "failed"
 
 
 @pytest.mark.rule("F14")
@@ -565,12 +566,12 @@ def test_each_step_has_the_whole_time() -> None:
     table.now += Table().policy.pause(1) * 100_000
     table.every(Action.START, Answer(TaskState.STAGED))
     table.pass_time(10**7)
-    assert table.state is ReleaseState.STAGED
+    assert table.state == "staged"
     table.publish()
     table.decide()
     table.every(Action.PUBLISH)
     table.pass_time(100_000)
-    assert table.state is ReleaseState.PUBLISHING
+    assert table.state == "publishing"
 
 
 @pytest.mark.rule("F16")
@@ -631,7 +632,11 @@ def test_every_failure_has_an_event_with_its_cause(action: Action) -> None:
         table.decide()
         reply, said = Refusal(500, "HTTP 500: no"), "request to cancel task failed: HTTP 500: no; it is tried again"
     else:
-        go = {Action.INITIALIZE: table.decide, Action.START: table.initialized, Action.PUBLISH: table.told_to_publish}
+        go: dict[Action, Callable[[], object]] = {
+            Action.INITIALIZE: table.decide,
+            Action.START: table.initialized,
+            Action.PUBLISH: table.told_to_publish,
+        }
         go.get(action, table.started)()
         if action is Action.GET_STATUS:
             table.pass_time(30)

@@ -22,7 +22,7 @@ def test_every_request_names_its_action_task_and_release() -> None:
             await coordinator.until(release_id, "canceled")
         who = {"task_id": task_id, "release_id": release_id}
         what = {"studies": ["SD_AAAAAAAA"], "urls": [STUDY_URL.format("SD_AAAAAAAA")], "kf_id": task_id}
-        expected = {
+        expected: dict[str, dict[str, object]] = {
             "initialize": {"action": "initialize", **who, **what},
             "start": {"action": "start", **who, **what},
             "get_status": {**who, "action": "get_status", "kf_id": task_id},

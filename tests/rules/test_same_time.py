@@ -158,7 +158,7 @@ def test_releases_that_share_a_study_publish_one_after_the_other() -> None:
             )
             assert (event.event_type, event.message) == (EventType.WARNING, said)
             ends = [(await coordinator.until(r, "published", 300)).release.published_at for r in (b, a, c)]
-            assert ends == sorted(ends)
+            assert ends == sorted(end for end in ends if end)
             assert [str((await coordinator.release(r)).version) for r in (b, a, c)] == ["0.1.0", "0.2.0", "0.3.0"]
             order = [asked.body["release_id"] for asked in service.asked if asked.action == "publish"]
             assert order == [b, a, c]

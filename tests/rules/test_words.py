@@ -45,9 +45,9 @@ def test_a_release_is_brought_to_every_service_in_three_steps() -> None:
 @pytest.mark.rule("W3", "W4")
 def test_the_diagrams_are_the_tables() -> None:
     """The arrows on the page are the moves in the code, from the first state to the settled ones."""
-    tables = [(TASK_MOVES, SETTLED_TASKS), (RELEASE_MOVES, SETTLED_RELEASES)]
+    tables = [(TASK_MOVES.items(), SETTLED_TASKS), (RELEASE_MOVES.items(), SETTLED_RELEASES)]
     for (moves, settled), drawn in zip(tables, book.diagrams(), strict=True):
-        arrows = {(state.value, to.value) for state, row in moves.items() for to in row}
+        arrows = {(state.value, to.value) for state, row in moves for to in row}
         ends = {(state.value, "[*]") for state in settled}
         assert arrows | ends | {("[*]", "waiting")} == drawn
 

@@ -120,7 +120,7 @@ def test_an_edit_that_asks_for_nothing_new_changes_nothing(fields: dict[str, str
         async with coordinator() as c:
             release_id = (await c.release()).release.kf_id
             before = await c.bring(release_id, ReleaseState.STAGED)
-            assert await c.commands.edit_release(release_id, ReleaseEdit(**fields), LOCAL) == before
+            assert await c.commands.edit_release(release_id, ReleaseEdit.model_validate(fields), LOCAL) == before
 
     asyncio.run(go())
 

@@ -25,7 +25,7 @@ def _checks(ended: Ended) -> dict[str, dict[str, Any]]:
 
 
 async def _examined(database: str, *arguments: str, **variables: str) -> Ended:
-    return await lockstep("doctor", "--database", database, *arguments, **variables)
+    return await lockstep("doctor", "--database", database, *arguments, folder=None, **variables)
 
 
 def test_a_coordinator_that_is_well_is_found_well_while_it_runs(tmp_path: Path, serve: Serve) -> None:

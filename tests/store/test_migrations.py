@@ -8,8 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, insert, select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import create_engine, insert, make_url, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lockstep.coordinator.store.migrating import migrate
@@ -100,7 +99,7 @@ def test_migrating_works_in_a_thread_beside_others(tmp_path: Path) -> None:
 
 def test_the_tables_can_be_told_to_postgres() -> None:
     """Its own types and partial indexes are used; nothing of SQLite's is in the way."""
-    dialect = postgresql.dialect()
+    dialect = make_url("postgresql://").get_dialect()()
     told = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     told += [
         str(CreateIndex(index).compile(dialect=dialect)) for table in metadata.sorted_tables for index in table.indexes

@@ -31,6 +31,7 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.store.opening import open_store
 from lockstep.coordinator.store.sql import SqlStore
+from lockstep.coordinator.store.sqlite import SqliteDatabase
 from lockstep.protocol.states import ReleaseState, TaskState
 from tests.store.test_store_contract import (
     NOW,
@@ -316,6 +317,11 @@ def test_a_lock_that_stays_is_named_and_reading_goes_on(tmp_path: Path) -> None:
 # A database that cannot be used
 
 
+def writer_of(store: SqlStore) -> Engine:
+    assert isinstance(store._database, SqliteDatabase)
+    return store._database._writer
+
+
 def test_a_full_disk_is_named_nothing_is_half_written_and_the_store_goes_on(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "a.db"
@@ -329,7 +335,7 @@ def test_a_full_disk_is_named_nothing_is_half_written_and_the_store_goes_on(tmp_
                 return Change(replace(now.release, name="big"), NOW, (task,), events), None
 
             with disk_of(pages=1):
-                store._database._writer.dispose()
+                writer_of(store).dispose()
                 with pytest.raises(Unavailable, match=f"database {path} cannot grow, since the disk is full; free"):
                     await store.change(view.release.kf_id, decide)
                 assert await store.release(view.release.kf_id) == view
@@ -551,8 +557,7 @@ def test_no_decision_reads_the_whole_history(tmp_path: Path) -> None:
                 plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
                 assert [line for line in plan if costs_history(line, sql)] == [], sql
             (asked,) = [sql for sql, _ in heard if "publish_order IS NOT NULL" in sql]
-            plan = str(connection.execute(f"EXPLAIN QUERY PLAN {asked}", (1,)).fetchall())
-            assert "ix_release_asked" in plan
+            assert "ix_release_asked" in str(connection.execute(f"EXPLAIN QUERY PLAN {asked}", (1,)).fetchall())
 
     asyncio.run(main())
 
@@ -598,7 +603,7 @@ def test_a_change_of_many_tasks_is_one_statement(tmp_path: Path) -> None:
             def hear(_connection: Any, _cursor: Any, sql: str, _values: Any, _context: Any, _many: bool) -> None:
                 written.append(sql.split(maxsplit=1)[0])
 
-            event.listen(store._database._writer, "before_cursor_execute", hear)
+            event.listen(writer_of(store), "before_cursor_execute", hear)
 
             def decide(now: Snapshot) -> tuple[Change, None]:
                 tasks = tuple(task._replace(progress=n) for n, task in enumerate(now.tasks.values()))

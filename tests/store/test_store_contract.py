@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -387,7 +388,8 @@ class StoreContract:
 
     def test_a_change_that_breaks_half_way_stores_nothing(self, tmp_path: Path) -> None:
         """Chance runs out after the first of two events: neither they nor the rest of the change is there."""
-        numbers, broken = random.Random(1), []
+        numbers = random.Random(1)
+        broken: list[bool] = []
 
         def bits(length: int) -> int:
             if broken and length == 40 and not broken.pop():
@@ -441,7 +443,7 @@ class StoreContract:
         def decide(_: Snapshot) -> tuple[Change, None]:
             raise AssertionError("decided about nothing")
 
-        for kf_id, asked in {
+        questions: dict[str, list[Awaitable[object]]] = {
             "RE_AAAAAAAA": [store.change("RE_AAAAAAAA", decide), store.release("RE_AAAAAAAA")],
             "TA_AAAAAAAA": [store.change_by_task("TA_AAAAAAAA", decide), store.task("TA_AAAAAAAA")],
             "EV_AAAAAAAA": [store.event("EV_AAAAAAAA")],
@@ -452,7 +454,8 @@ class StoreContract:
                 store.edit_service("TS_AAAAAAAA", {}),
                 store.delete_service("TS_AAAAAAAA"),
             ],
-        }.items():
+        }
+        for kf_id, asked in questions.items():
             for question in asked:
                 with pytest.raises(NotFound, match=f"There is no .*{kf_id}"):
                     await question
@@ -464,7 +467,7 @@ class StoreContract:
                 view = await made(store)
                 other = {"uuid": "0" * 32, "studies": STUDIES, "created_at": NOW + SECOND}[field]
                 with pytest.raises(ValueError, match="keeps its id, uuid, studies and time of creation"):
-                    await edit(store, view.release.kf_id, **{field: other})
+                    await edit(store, view.release.kf_id, NOW, **{field: other})
                 assert view == await store.release(view.release.kf_id)
 
         asyncio.run(main())
@@ -573,7 +576,7 @@ class StoreContract:
                 await edit(store, waits, state=ReleaseState.STAGED, waits_for=first, look_at=None)
                 await edit(store, other, state=ReleaseState.STAGED, waits_for=waits, look_at=None)
                 ended = {"state": ReleaseState.CANCELED, "ending": ReleaseState.CANCELED}
-                await edit(store, over, **ended, waits_for=first, look_at=None)
+                await edit(store, over, NOW, **ended, waits_for=first, look_at=None)
                 assert await store.due(NOW + SECOND, 10) == []
 
                 ending = None if end is ReleaseState.PUBLISHED else end
@@ -921,7 +924,7 @@ class StoreContract:
 
     @with_store
     async def test_a_store_that_is_open_answers(self, store: Store) -> None:
-        assert await store.check() is None
+        await store.check()
 
 
 async def anything(store: Store, chance: random.Random, steps: int) -> None:
@@ -971,16 +974,16 @@ async def counts_are_right(store: Store) -> None:
     """Compare the count of every list with the rows that it has when it is read to its end."""
     states: list[Sequence[ReleaseState]] = [(), *((state,) for state in ReleaseState), tuple(ReleaseState)[2:6]]
     for which in states:
-        rows, counts = await walk(lambda page, which=which: store.releases(page, ReleaseFilter(which)), 3)
+        rows, counts = await walk(partial(store.releases, which=ReleaseFilter(which)), 3)
         assert {len(rows)} == counts
         assert len({view.release.kf_id for view in rows}) == len(rows)
         assert not which or {view.release.state for view in rows} <= set(which)
     for task_filter in (TaskFilter(), *(TaskFilter(state=state) for state in TaskState)):
-        rows, counts = await walk(lambda page, which=task_filter: store.tasks(page, which), 7)
+        rows, counts = await walk(partial(store.tasks, which=task_filter), 7)
         assert {len(rows)} == counts
         assert len({view.task.kf_id for view in rows}) == len(rows)
     for event_filter in (EventFilter(), *(EventFilter(event_type=kind) for kind in EventType)):
-        rows, counts = await walk(lambda page, which=event_filter: store.events(page, which), 7)
+        rows, counts = await walk(partial(store.events, which=event_filter), 7)
         assert {len(rows)} == counts
         assert [event.position for event in rows] == sorted({event.position for event in rows}, reverse=True)
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lockstep.taskkit import SqliteStore, Task, TaskFailed, TaskService
+from lockstep.taskkit.store import Metric
 from lockstep.taskkit.testing import rehearsal
 
-METRICS = {"documents": 1204, "share": 0.25, "index": "blue", "complete": True}
+METRICS: dict[str, Metric] = {"documents": 1204, "share": 0.25, "index": "blue", "complete": True}
 
 
 def service_in(folder: Path, stage: Callable[[Task], None]) -> Callable[[str], TaskService]:

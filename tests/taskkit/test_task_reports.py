@@ -264,7 +264,7 @@ def test_a_refusal_is_final(serve: Any, caplog: pytest.LogCaptureFixture, status
 
 def test_reports_of_a_task_never_overtake_each_other(serve: Any) -> None:
     """Whatever the coordinator does, one report of a task is under way at a time, and the last word is the truth."""
-    answers = [delaying, Broken, saying(500), delaying, saying(429), delaying, saying(503), Broken]
+    answers: list[Answer] = [delaying, Broken, saying(500), delaying, saying(429), delaying, saying(503), Broken]
     little = LittleCoordinator(answers * 2)
 
     def build(service: TaskService) -> None:

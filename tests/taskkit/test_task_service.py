@@ -131,7 +131,9 @@ def test_a_service_mounted_in_another_application(serve: Any) -> None:
 
 def test_a_service_can_be_started_again(serve: Any) -> None:
     """A service that was stopped in the middle of its work takes it up when it is started again, threads and all."""
-    service, ran, let_go = TaskService("again", store=MemoryStore(), coordinator_url="", stop_patience_s=0.05), [], []
+    service = TaskService("again", store=MemoryStore(), coordinator_url="", stop_patience_s=0.05)
+    ran: list[int] = []
+    let_go: list[bool] = []
 
     @service.stage
     def stage(task: Task) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep.stack.processes import free_ports
 from tests.conformance.test_task_services import REFERENCE, found, made
 from tests.patience import until
+from tests.taskkit.conversation import RELEASE
 from tests.taskkit.test_task_survival import GATED, started
 
 TASKS = [f"TA_{number}" for number in range(6)]
@@ -21,7 +22,7 @@ def test_one_of_two_processes_does_the_work(tmp_path: Path, shared_address: str)
     async def scene() -> None:
         async with started(tmp_path, shared_address) as one, started(tmp_path, shared_address) as two:
             for task in TASKS:
-                both = [one.talk.ask("initialize", task, **GATED), two.talk.ask("initialize", task, **GATED)]
+                both = [side.talk.ask("initialize", task, RELEASE, **GATED) for side in (one, two)]
                 both += [side.talk.ask("start", task) for side in (one, two) for _ in range(2)]
                 await asyncio.gather(*both[:2])
                 answers = await asyncio.gather(*both[2:])

@@ -69,7 +69,7 @@ def test_a_release_goes_all_the_way(serve: Any) -> None:
 class SlowToReturn(MemoryStore):
     """A store of several processes, in which an end is seen by others before the one who stored it hears of that."""
 
-    lease_s = 60.0
+    lease_s: float | None = 60.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def test_progress(serve: Any) -> None:
         for expected in [0, 33, 66, 100, 0, 100, 12]:
 
             async def is_shown(percent: int = expected) -> bool:
-                return (await talk.ask("get_status", "TA_1"))[1]["progress"] == percent
+                return bool((await talk.ask("get_status", "TA_1"))[1]["progress"] == percent)
 
             await until(is_shown)
             shown.append(expected)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +23,14 @@ class Message:
     position: str = ""
 
 
-async def _messages(answer: httpx.Response) -> AsyncIterator[Message]:
-    fields: dict[str, str] = {}
+async def _lines(answer: httpx.Response) -> AsyncGenerator[str, None]:
     async for line in answer.aiter_lines():
+        yield line
+
+
+async def _messages(answer: httpx.Response) -> AsyncGenerator[Message, None]:
+    fields: dict[str, str] = {}
+    async for line in _lines(answer):
         if not line and fields:
             yield Message(fields.get("event", ""), json.loads(fields.get("data", "null")), fields.get("id", ""))
             fields = {}
@@ -118,7 +123,7 @@ def test_a_silent_stream_shows_that_it_lives(serve: Serve) -> None:
         async with coordinator() as c:
             c.desk = replace(c.desk, heartbeat_s=0.02)
             release_id = (await c.release()).release.kf_id
-            async with _stream(serve, c, release_id) as answer, aclosing(answer.aiter_lines()) as lines:
+            async with _stream(serve, c, release_id) as answer, aclosing(_lines(answer)) as lines:
                 comments = 0
                 async for line in lines:
                     comments += line.startswith(":")
