@@ -8,17 +8,15 @@ look at the store brings everything back to work after the process was killed.
 
 All of it is decided under one lock and carried out outside of it. `glance` takes neither the lock nor the store:
 how a task at work is doing is known in memory, and asking for it must not wait for anything. Where other processes
-share the store, what is in memory may be old, and the store is asked; and a thread of its own keeps watch over who
-works on what (`lease`).
+share the store, what is in memory may be old, and the store is asked; who of them works on what is left to `watch`.
 """
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Final
 
 from lockstep.protocol.messages import Request
@@ -31,35 +29,13 @@ from lockstep.taskkit.store import AT_WORK, StoredTask, StoreUnavailable, TaskSt
 from lockstep.taskkit.table import Refused, admitted, answer
 from lockstep.taskkit.task import TaskFunction
 from lockstep.taskkit.threads import start_thread
-from lockstep.taskkit.work import DONE, WORK, Step, Work, failed, finished
+from lockstep.taskkit.watch import Watch
+from lockstep.taskkit.work import DONE, WORK, Step, Work, Worker, failed, finished
 
 _log = logging.getLogger("lockstep.taskkit")
 
 STORE_PAUSE_S: Final = 1.0
 """How long to wait before the end of a work is written again when the store could not take it."""
-
-
-@dataclass(slots=True)
-class _Worker:
-    """A task at work: as it is stored, how far it is in percent, and the function that runs just now.
-
-    `beaten_at` is when others were last told that it is at work, and `is_lost` says that it is not ours any more.
-    """
-
-    record: StoredTask
-    progress: int = 0
-    step: Step | None = None
-    thread: Thread | None = None
-    beaten_at: float = field(default_factory=time.monotonic)
-    is_lost: bool = False
-
-    def seen(self) -> StoredTask:
-        record = self.record
-        return replace(record, progress=self.progress) if record.state in AT_WORK else record
-
-    def stop(self) -> None:
-        if self.step is not None:
-            self.step.stop()
 
 
 class Desk:
@@ -81,9 +57,9 @@ class Desk:
         self._stop_patience_s = stop_patience_s
         self._lock = Lock()
         self._stopping = Event()
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._lease = Lease(store.lease_s)
-        self._watch: Thread | None = None
+        self._watch = Watch(store, self._lease, self._workers, self._lock, self._put_to_work)
         self._decisions = Decisions(coordinator, self.act) if coordinator is not None else None
 
     def start(self) -> None:
@@ -98,10 +74,7 @@ class Desk:
             self.store.open()
             self._stopping.clear()
             self._reporter.start(self.alive)
-            self._lease.begin()
-            self._take_up()
-            if self._lease.is_shared:
-                self._watch = start_thread(self._keep_watch, "lockstep watch")
+            self._watch.begin(self._stopping)
             if self._decisions is not None and (staged := self.store.staged()):
                 start_thread(partial(self._clear_up, self._decisions, staged), "lockstep decisions")
             self.is_started = True
@@ -123,9 +96,7 @@ class Desk:
         if late := ", ".join(list(self._workers)):
             _log.warning("the work on %s did not stop in time; it runs again at the next start", late)
         self._reporter.stop()
-        if self._watch is not None:
-            self._watch.join(max(0.0, deadline - time.monotonic()))
-            self._give_back()
+        self._watch.end(deadline)
         self.store.close()
 
     def glance(self, task_id: str) -> StoredTask | None:
@@ -200,11 +171,11 @@ class Desk:
             worker.is_lost = not self._lease.is_mine(record)
             worker.stop()
         elif record.is_due and self._lease.is_mine(record):
-            worker = _Worker(record)
+            worker = Worker(record)
             worker.thread = start_thread(partial(self._work, worker), f"lockstep {record.task_id}")
             self._workers[record.task_id] = worker
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         """Be a worker: run what is due until nothing is. Publishing that was cut off may have been canceled since."""
         record = worker.record
         if self._decisions is not None and record.state is TaskState.PUBLISHING and record.attempt > 1:
@@ -213,7 +184,7 @@ class Desk:
             error = step.run()
             self._settle(worker, step, error)
 
-    def _next_step(self, worker: _Worker) -> Step | None:
+    def _next_step(self, worker: Worker) -> Step | None:
         with self._lock:
             record = worker.record
             if not record.is_due or worker.is_lost or self._stopping.is_set():
@@ -230,13 +201,13 @@ class Desk:
             )
             return step
 
-    def _note(self, worker: _Worker, step: Step, percent: int) -> None:
+    def _note(self, worker: Worker, step: Step, percent: int) -> None:
         """Take in a progress; the coordinator hears of it when it is another than before."""
         if worker.step is step and percent != worker.progress and step.stored.state in AT_WORK:
             worker.progress = percent
             self._reporter.tell(step.stored.task_id, step.stored.state, percent)
 
-    def _settle(self, worker: _Worker, step: Step, error: BaseException | None) -> None:
+    def _settle(self, worker: Worker, step: Step, error: BaseException | None) -> None:
         """Store what the end of a function means, as soon as the store can take it."""
         while True:
             try:
@@ -251,7 +222,7 @@ class Desk:
             else:
                 return
 
-    def _conclude(self, worker: _Worker, step: Step, error: BaseException | None) -> bool:
+    def _conclude(self, worker: Worker, step: Step, error: BaseException | None) -> bool:
         """Store what the end of a function means if that is still for us to say; False: it has to be thought over."""
         record = worker.record
         has_moved_on = (record.state, record.attempt) != (step.stored.state, step.stored.attempt)
@@ -268,7 +239,7 @@ class Desk:
         after = finished(stored, step) if error is None else failed(stored, worker.progress, error)
         after = self._lease.held(stored, after)
         if not self.store.replace(stored, after):
-            self._look_again(worker)
+            self._watch.look_again(worker)
             return worker.is_lost
         worker.record = after
         if after.state is not stored.state:
@@ -277,30 +248,6 @@ class Desk:
             self._reporter.tell(after.task_id, after.state, after.progress, after.findings())
         return True
 
-    def _look_again(self, worker: _Worker) -> None:
-        """Take in what somebody else has made of a task at work. Called under the lock."""
-        seen, found = worker.record, self.store.get(worker.record.task_id)
-        if found is None or not self._lease.is_mine(found):
-            _log.warning("the work on task %s stops here: another process has taken it over", seen.task_id)
-            worker.is_lost = True
-            worker.stop()
-        elif (found.state, found.attempt) != (seen.state, seen.attempt):
-            self._put_to_work(found)
-        else:
-            worker.record = found
-
-    def _take_up(self) -> None:
-        """Go on with what nobody works on. Called under the lock."""
-        for left in self._lease.free(self.store.due()):
-            again = self._lease.taken_up(left)
-            if not self._is_at_work_on(left) and self.store.replace(left, again):
-                _log.info("task %s is taken up again (%s, attempt %d)", again.task_id, again.state, again.attempt)
-                self._put_to_work(again)
-
-    def _is_at_work_on(self, task: StoredTask) -> bool:
-        """Tell whether a worker of ours has the task; one that an earlier start left behind has not."""
-        return self._lease.is_shared and task.task_id in self._workers and self._lease.is_mine(task)
-
     def _clear_up(self, decisions: Decisions, staged: Sequence[StoredTask]) -> None:
         """Ask what became of tasks that were staged before this process began, until each question is answered."""
         pause_s = FIRST_PAUSE_S
@@ -308,39 +255,6 @@ class Desk:
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-    def _keep_watch(self) -> None:
-        """Say of the work of this process that it goes on, and take up what another has left, until it all ends."""
-        while not self._stopping.wait(self._lease.beat_s):
-            try:
-                with self._lock:
-                    for worker in list(self._workers.values()):
-                        self._beat(worker)
-                    self._take_up()
-            except StoreUnavailable as unavailable:
-                _log.warning("other processes cannot be told what is at work here: %s", unavailable)
-                self._lease.forget()
-            for worker in list(self._workers.values()):
-                if not worker.is_lost and self._lease.is_at_risk(worker.beaten_at):
-                    _log.error("the work on task %s stops here: another may take it over", worker.record.task_id)
-                    worker.is_lost = True
-                    worker.stop()
-
-    def _beat(self, worker: _Worker) -> None:
-        seen, now = worker.record, time.monotonic()
-        if seen.is_due and not worker.is_lost:
-            beaten = replace(worker.seen(), beat=seen.beat + 1)
-            if self.store.replace(seen, beaten):
-                worker.record, worker.beaten_at = beaten, now
-            else:
-                self._look_again(worker)
-
-    def _give_back(self) -> None:
-        """Let other processes have what was cut off here, at once."""
-        with suppress(StoreUnavailable):
-            for left in self.store.due():
-                if self._lease.is_mine(left) and left.task_id not in self._workers:
-                    self.store.replace(left, replace(left, holder=None))
 
 
 def _answered(request: Request, seen: StoredTask | None) -> tuple[StoredTask | None, Refused | None]:

@@ -4,22 +4,26 @@ The desk decides what is to run and what its end means; here it only runs. A pla
 gets an event loop in the same thread, so that neither can delay an answer by blocking. To be stopped, an async
 function is cancelled where it awaits; a plain one learns it at its next `task.progress()` or `task.check()`, and one
 that calls neither runs to its end.
+
+Such a run is a `Step`. A `Worker` is what is known in memory of a task that is at work in this process, from one step
+to the next; the desk and its watch change it.
 """
 
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.coordinator import Coordinator
 from lockstep.taskkit.log_lines import Level, Line, LineLimit
-from lockstep.taskkit.store import Metric, StoredTask
+from lockstep.taskkit.store import AT_WORK, Metric, StoredTask
 from lockstep.taskkit.task import Task, TaskFailed, TaskFunction
 from lockstep.taskkit.threads import make_loop
 
@@ -126,6 +130,31 @@ class Step:
         finally:
             with self._lock:
                 self._cancel_async = None
+
+
+@dataclass(slots=True)
+class Worker:
+    """A task at work: as it is stored, how far it is in percent, and the function that runs just now.
+
+    `beaten_at` is when others were last told that it is at work, and `is_lost` says that it is not ours any more.
+    """
+
+    record: StoredTask
+    progress: int = 0
+    step: Step | None = None
+    thread: Thread | None = None
+    beaten_at: float = field(default_factory=time.monotonic)
+    is_lost: bool = False
+
+    def seen(self) -> StoredTask:
+        """Return the task with the progress of the work on it."""
+        record = self.record
+        return replace(record, progress=self.progress) if record.state in AT_WORK else record
+
+    def stop(self) -> None:
+        """Tell the function that runs just now to stop, if one does; returns at once."""
+        if self.step is not None:
+            self.step.stop()
 
 
 def finished(stored: StoredTask, step: Step) -> StoredTask:
