@@ -337,6 +337,7 @@ class KidsFirstCoordinator:
         return JSONResponse({"data": {field.alias.value if field.alias else "": self._node(field) for field in fields}})
 
     def _node(self, field: FieldNode) -> Row | None:
+        assert field.arguments
         value = field.arguments[0].value
         assert isinstance(value, StringValueNode)
         kf_id = base64.b64decode(value.value).decode().partition(":")[2]
