@@ -218,7 +218,7 @@ class Stage:
     async def json(self, *arguments: str) -> Any:
         """Run a command with `--json` and return its document; it must end well."""
         ended = await self.run(*arguments, "--json")
-        assert (ended.code, ended.err) == (0, "")
+        assert (ended.code, ended.err) == (0, ""), ended
         return ended.document
 
     async def ready(self) -> None:

@@ -53,6 +53,7 @@ def test_what_does_not_hold_is_named_with_what_to_do(tmp_path: Path, serve: Serv
         with closing(sqlite3.connect(tmp_path / "lockstep.db")) as database, database:
             weeks_us = 4 * 7 * 86_400 * 1_000_000
             database.execute("UPDATE release SET step_since = step_since - ?, look_at = step_since - ?", [weeks_us] * 2)
+            database.execute("UPDATE release SET lease_until = lease_until - ?", [weeks_us])
             database.execute("UPDATE event SET created_at = created_at - ?", [weeks_us])
         ended = await _examined(
             f"sqlite:///{tmp_path / 'lockstep.db'}", "--coordinator", f"http://127.0.0.1:{nowhere}", "--json"

@@ -59,7 +59,7 @@ class Desk:
         self._stopping = Event()
         self._workers: dict[str, Worker] = {}
         self._lease = Lease(store.lease_s)
-        self._watch = Watch(store, self._lease, self._workers, self._lock, self._put_to_work)
+        self._watch = Watch(store, self._lease, self._workers, reporter, lock=self._lock, put_to_work=self._put_to_work)
         self._decisions = Decisions(coordinator, self.act) if coordinator is not None else None
 
     def start(self) -> None:
@@ -108,7 +108,7 @@ class Desk:
         """Return the tasks at work whose functions asked whether to go on since this was called last."""
         found = []
         for worker in list(self._workers.values()):
-            step, seen = worker.step, worker.seen()
+            step, seen = worker.step, worker.record if self._lease.is_shared else worker.seen()
             if step is not None and step.was_heard and seen.state in AT_WORK:
                 step.was_heard = False
                 found.append(seen)
@@ -144,10 +144,11 @@ class Desk:
     def _stored(self, task_id: str) -> StoredTask | None:
         """Return a task as it is stored, with the progress of the work on it: that work may come to its end meanwhile.
 
-        Whoever is looked up first cannot have gone before its end was stored, and what has ended is stored whole.
+        Whoever is looked up first cannot have gone before its end was stored, and what has ended is stored whole. Of a
+        shared store every process tells what is stored, or progress would go back and forth with who is asked.
         """
         worker, seen = self._workers.get(task_id), self.store.get(task_id)
-        if seen is None or worker is None or seen.state not in AT_WORK:
+        if self._lease.is_shared or seen is None or worker is None or seen.state not in AT_WORK:
             return seen
         return replace(seen, progress=worker.seen().progress)
 
@@ -202,10 +203,11 @@ class Desk:
             return step
 
     def _note(self, worker: Worker, step: Step, percent: int) -> None:
-        """Take in a progress; the coordinator hears of it when it is another than before."""
+        """Take in a progress; the coordinator hears of it when it is another than before, and stored if it must be."""
         if worker.step is step and percent != worker.progress and step.stored.state in AT_WORK:
             worker.progress = percent
-            self._reporter.tell(step.stored.task_id, step.stored.state, percent)
+            if not self._lease.is_shared:
+                self._reporter.tell(step.stored.task_id, step.stored.state, percent)
 
     def _settle(self, worker: Worker, step: Step, error: BaseException | None) -> None:
         """Store what the end of a function means, as soon as the store can take it."""

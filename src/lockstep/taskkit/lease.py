@@ -1,10 +1,10 @@
 """Which process works on which task, where several of them share a store.
 
-The process that puts a task to work is its holder, and says so again every fifth of the lease by a `beat`: a number
-beside the task, one higher each time. Whoever sees the same beat for the length of a lease takes the task over, which
-raises its `attempt`; of many who try, the store lets one through. A holder that could not beat for two thirds of the
-lease stops its work before that may happen. A process that stops in order gives its tasks back, and they are taken up
-at the next beat of another.
+The process that puts a task to work is its holder, and says so again every second, or every fifth of a lease shorter
+than five, by a `beat`: a number beside the task, one higher each time, with how far the work is. Whoever sees the same
+beat for the length of a lease takes the task over, which raises its `attempt`; of many who try, the store lets one
+through. A holder that could not beat for two thirds of the lease stops its work before that may happen. A process that
+stops in order gives its tasks back, and they are taken up at the next beat of another.
 
 No two clocks are compared: each process measures by its own how long *it* has seen nothing new, and begins anew after
 the store was out of reach. A process that hangs for longer than the lease and then wakes may find its work done by
@@ -24,7 +24,10 @@ DEFAULT_LEASE_S: Final = 15.0
 """Long enough for a loaded machine, short enough that work goes on soon after a crash."""
 
 BEATS: Final = 5
-"""Beats in a lease."""
+"""Beats in a lease, at the least."""
+
+LONGEST_BEAT_S: Final = 1.0
+"""How old the progress may be that other processes tell."""
 
 SAFE_PART: Final = 2 / 3
 """The part of the lease after which a holder that could not beat stops its work."""
@@ -52,7 +55,7 @@ class Lease:
     @property
     def beat_s(self) -> float:
         """How long it is from one beat to the next, in seconds."""
-        return (self._lease_s or 0.0) / BEATS
+        return min((self._lease_s or 0.0) / BEATS, LONGEST_BEAT_S)
 
     def begin(self) -> None:
         """Be somebody new: what a process before or beside this one holds is not ours, fork or not."""

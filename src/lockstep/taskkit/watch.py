@@ -1,9 +1,10 @@
 """Watch over who works on what: what a process does because it was killed before, or because others share its store.
 
 The desk begins it, and work that somebody left is taken up. Where the store is shared, a thread of its own then tells
-the others again and again what is at work here, takes up what one of them has left, and stops what is no longer ours or
-may soon not be. In the end what was cut off is given back. `lease` says what is whose, and nothing is decided about a
-task here but who works on it: the desk gives a task to a worker (`put_to_work`) and settles what the work comes to.
+the others again and again what is at work here and how far it is, takes up what one of them has left, and stops what is
+no longer ours or may soon not be. In the end what was cut off is given back. `lease` says what is whose, and nothing is
+decided about a task here but who works on it: the desk gives a task to a worker (`put_to_work`) and settles what the
+work comes to. The coordinator hears of a progress once all processes can tell it.
 
 The lock and the workers are the desk's.
 """
@@ -17,6 +18,7 @@ from functools import partial
 from threading import Event, Lock, Thread
 
 from lockstep.taskkit.lease import Lease
+from lockstep.taskkit.report import Reporter
 from lockstep.taskkit.store import StoredTask, StoreUnavailable, TaskStore
 from lockstep.taskkit.threads import start_thread
 from lockstep.taskkit.work import Worker
@@ -32,6 +34,8 @@ class Watch:
         store: TaskStore,
         lease: Lease,
         workers: Mapping[str, Worker],
+        reporter: Reporter,
+        *,
         lock: Lock,
         put_to_work: Callable[[StoredTask], None],
     ) -> None:
@@ -40,6 +44,7 @@ class Watch:
         self._workers = workers
         self._lock = lock
         self._put_to_work = put_to_work
+        self._reporter = reporter
         self._thread: Thread | None = None
 
     def begin(self, stopping: Event) -> None:
@@ -106,6 +111,8 @@ class Watch:
             beaten = replace(worker.seen(), beat=seen.beat + 1)
             if self._store.replace(seen, beaten):
                 worker.record, worker.beaten_at = beaten, now
+                if beaten.progress != seen.progress:
+                    self._reporter.tell(beaten.task_id, beaten.state, beaten.progress)
             else:
                 self.look_again(worker)
 
