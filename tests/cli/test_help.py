@@ -1,6 +1,7 @@
 """What the command promises about itself: help that teaches, and at once."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -74,6 +75,14 @@ def test_lists_of_commands_are_whole_on_a_narrow_terminal(group: str, columns: s
     flat = " ".join(shown.split())
     missing = [name for name, inner in listed.items() if " ".join(inner.help.partition("\n\n")[0].split()) not in flat]
     assert missing == []
+
+
+def test_options_for_one_command_leave_nothing_behind() -> None:
+    """Whoever runs commands within a process of their own finds its environment as it was."""
+    before = dict(os.environ)
+    named = ["--profile", "elsewhere", "--server", "http://127.0.0.1:1"]
+    ended = CliRunner().invoke(app, [*named, "release", "list", "--help"])
+    assert (ended.exit_code, dict(os.environ)) == (0, before)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,6 +1,8 @@
 """The tree of commands, and what holds for all of them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -55,8 +57,27 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@contextmanager
+def _environment_with(server: str | None, profile: str | None) -> Iterator[None]:
+    """Let options take the place of their variables for one command; a profile that is named brings its own server."""
+    before = {name: os.environ.get(name) for name in (PROFILE_VARIABLE, SERVER_VARIABLE)}
+    if profile is not None:
+        os.environ[PROFILE_VARIABLE] = profile
+        os.environ.pop(SERVER_VARIABLE, None)
+    if server is not None:
+        os.environ[SERVER_VARIABLE] = server
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 @app.callback()
 def lockstep(
+    context: typer.Context,
     *,
     server: Annotated[
         str | None,
@@ -82,8 +103,4 @@ def lockstep(
     Exit codes: 0 fine, 1 refused or failed, 2 wrong use, 3 no coordinator reachable, 124 timed out.
     """
     del version
-    if profile is not None:
-        os.environ[PROFILE_VARIABLE] = profile
-        os.environ.pop(SERVER_VARIABLE, None)
-    if server is not None:
-        os.environ[SERVER_VARIABLE] = server
+    context.with_resource(_environment_with(server, profile))
