@@ -1,11 +1,8 @@
 """Bearer tokens against a real provider over HTTP: the ones that hold, and every way in which one does not."""
 
 import asyncio
-import base64
-import hmac
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from joserfc import jwt
@@ -15,6 +12,7 @@ from lockstep.coordinator.adapters.identity import ClaimNames, OidcIdentity
 from lockstep.coordinator.adapters.oidc import Issuer
 from lockstep.coordinator.core.callers import Caller, Kind, Role
 from lockstep.coordinator.core.errors import Unauthorized
+from tests.identity.forging import claims_of, encoded, signed_as_hs256
 from tests.identity.provider import GROUPS, ROLES, Provider, provider
 
 STUDY = "SD_DYPMEHHF"
@@ -32,15 +30,6 @@ def check(url: str, token: str) -> Caller:
             return (await OidcIdentity(issuer, "lockstep").of_token(token))[0]
 
     return asyncio.run(go())
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    return claims
-
-
-def encoded(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def test_a_token_of_the_issuer_says_who_the_caller_is(issuer: Provider) -> None:
@@ -80,10 +69,8 @@ def test_a_token_without_a_signature_is_refused(issuer: Provider, algorithm: str
 def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(issuer: Provider, form: str) -> None:
     published = issuer.keys()["keys"][0]
     secret = RSAKey.import_key(published).as_pem(private=False) if form == "pem" else json.dumps(published).encode()
-    said = f"{encoded({'alg': 'HS256', 'kid': published['kid']})}.{encoded(claims_of(issuer.token('alice')))}"
-    signature = base64.urlsafe_b64encode(hmac.digest(secret, said.encode(), "sha256")).rstrip(b"=").decode()
     with pytest.raises(Unauthorized, match="not signed with RS256"):
-        check(issuer.url, f"{said}.{signature}")
+        check(issuer.url, signed_as_hs256(issuer.token("alice"), published["kid"], secret))
 
 
 def test_a_token_that_brings_its_own_key_is_refused(issuer: Provider) -> None:

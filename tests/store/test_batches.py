@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,10 +17,9 @@ from lockstep.coordinator.core.model import EventDraft, EventType, Release
 from lockstep.coordinator.core.records import NewNote, NewRelease, StudyFacts, TaskView
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Store
-from lockstep.coordinator.store.memory import MemoryStore
-from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.states import ReleaseState, TaskState
-from tests.store.test_store_contract import NOW, SECOND, RandomBits, edit, held, seeded, serve, tell
+from tests.store.kinds import InMemory, OnPostgres, OnSqlite, Opens
+from tests.store.test_store_contract import NOW, SECOND, edit, seeded, serve, tell
 
 STUDIES = ("SD_00000001", "SD_00000002", "SD_00000003", "SD_00000004")
 HIDDEN, UNDATED = STUDIES[2:]
@@ -103,11 +101,8 @@ def has(field: str, value: object) -> Condition:
     return Condition(field, Comparison.IS, value)
 
 
-class BatchesContract:
+class BatchesContract(Opens):
     """What follows holds for each store."""
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        raise NotImplementedError
 
     @with_world
     async def test_lists_are_in_the_order_of_creation(self, world: World) -> None:
@@ -334,20 +329,13 @@ class BatchesContract:
         assert await world.ids_of(wanted, world.releases[:1]) == {world.releases[0]: world.tasks[0]}
 
 
-class TestMemoryBatches(BatchesContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return held(MemoryStore(random_bits))
+class TestMemoryBatches(InMemory, BatchesContract):
+    """In memory."""
 
 
-class TestSqliteBatches(BatchesContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
+class TestSqliteBatches(OnSqlite, BatchesContract):
+    """On SQLite."""
 
 
-class TestPostgresBatches(BatchesContract):
-    @pytest.fixture(autouse=True)
-    def on_a_database_of_its_own(self, new_database: Callable[[], str]) -> None:
-        self.url = new_database()
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(self.url, random_bits=random_bits)
+class TestPostgresBatches(OnPostgres, BatchesContract):
+    """On Postgres."""

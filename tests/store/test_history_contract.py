@@ -2,9 +2,7 @@
 
 import asyncio
 import inspect
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,9 +32,8 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Store
-from lockstep.coordinator.store.memory import MemoryStore
-from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.states import ReleaseState, TaskState
+from tests.store.kinds import InMemory, OnPostgres, OnSqlite, Opens
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 THEN = datetime(2019, 5, 2, 13, 25, 31, 424458, tzinfo=UTC)
@@ -121,13 +118,10 @@ def with_store(body: Callable[[Any, Store], Awaitable[None]]) -> Callable[[Any, 
     return test
 
 
-class HistoryContract:
+class HistoryContract(Opens):
     """The promises."""
 
     keeps_uuids = True
-
-    def opened(self, folder: Path) -> Any:
-        raise NotImplementedError
 
     @with_store
     async def test_what_is_brought_has_its_ids_and_times(self, store: Store) -> None:
@@ -344,27 +338,13 @@ class HistoryContract:
             await store.current_of(STUDY)
 
 
-class TestMemory(HistoryContract):
+class TestMemory(InMemory, HistoryContract):
     keeps_uuids = False
 
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        yield MemoryStore()
+
+class TestSqlite(OnSqlite, HistoryContract):
+    """On SQLite."""
 
 
-class TestSqlite(HistoryContract):
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        async with open_store(f"sqlite:///{folder}/lockstep.db") as store:
-            yield store
-
-
-class TestPostgres(HistoryContract):
-    @pytest.fixture(autouse=True)
-    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
-        self.urls = defaultdict[Path, str](new_database)
-
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        async with open_store(self.urls[folder]) as store:
-            yield store
+class TestPostgres(OnPostgres, HistoryContract):
+    """On Postgres."""

@@ -1,10 +1,7 @@
 """What every store promises of its lists, of what people write, and of what the public sees."""
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,15 +26,12 @@ from lockstep.coordinator.core.records import (
 )
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Store
-from lockstep.coordinator.store.memory import MemoryStore
-from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.states import ReleaseState
+from tests.store.kinds import InMemory, OnPostgres, OnSqlite, Opens
 from tests.store.test_store_contract import (
     NOW,
     SECOND,
     STUDIES,
-    RandomBits,
-    held,
     know,
     made,
     names,
@@ -68,11 +62,8 @@ async def refused(error: type[Exception], call: Awaitable[Any]) -> str:
     return str(raised.value)
 
 
-class ListsContract:
+class ListsContract(Opens):
     """The promises. A subclass only says how its store is opened."""
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        raise NotImplementedError
 
     @with_store
     async def test_releases_are_found_by_each_of_their_fields(self, store: Store) -> None:
@@ -435,20 +426,13 @@ async def publish_with_tasks(store: Store, view: ReleaseView) -> None:
     )
 
 
-class TestMemoryLists(ListsContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return held(MemoryStore(random_bits))
+class TestMemoryLists(InMemory, ListsContract):
+    """In memory."""
 
 
-class TestSqliteLists(ListsContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
+class TestSqliteLists(OnSqlite, ListsContract):
+    """On SQLite."""
 
 
-class TestPostgresLists(ListsContract):
-    @pytest.fixture(autouse=True)
-    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
-        self.urls = defaultdict[Path, str](new_database)
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(self.urls[tmp_path], random_bits=random_bits)
+class TestPostgresLists(OnPostgres, ListsContract):
+    """On Postgres."""

@@ -2,9 +2,7 @@
 
 import asyncio
 import inspect
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,11 +22,10 @@ from lockstep.coordinator.core.announcing import (
 )
 from lockstep.coordinator.core.errors import LeaseLost, NotFound
 from lockstep.coordinator.core.records import PageOf
-from lockstep.coordinator.ports import Outbox, Store
-from lockstep.coordinator.store.memory import MemoryStore
-from lockstep.coordinator.store.opening import open_store
+from lockstep.coordinator.ports import Outbox
 from lockstep.protocol.ids import Prefix, is_id
 from tests.announcing.log import NOW, EventLog, event_log
+from tests.store.kinds import InMemory, OnPostgres, OnSqlite, Opens
 
 MINUTE = timedelta(minutes=1)
 HOOK = Receiver("", ReceiverKind.WEBHOOK, "https://receiver.example.org/hook?key=1", NOW, secret="whsec_MDAwMA==")
@@ -70,11 +67,8 @@ def told(deliveries: tuple[Delivery, ...]) -> list[str]:
     return [delivery.event.message for delivery in deliveries]
 
 
-class OutboxContract:
+class OutboxContract(Opens):
     """The promises."""
-
-    def opened(self, folder: Path) -> AbstractAsyncContextManager[Store]:
-        raise NotImplementedError
 
     @with_log
     async def test_a_webhook_is_kept_as_it_was_given_and_begins_with_the_next_event(
@@ -314,25 +308,13 @@ class OutboxContract:
             await outbox.redeliver(hook.kf_id, "EV_00000000", NOW)
 
 
-class TestMemory(OutboxContract):
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        yield MemoryStore()
+class TestMemory(InMemory, OutboxContract):
+    """In memory."""
 
 
-class TestSqlite(OutboxContract):
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        async with open_store(f"sqlite:///{folder}/lockstep.db") as store:
-            yield store
+class TestSqlite(OnSqlite, OutboxContract):
+    """On SQLite."""
 
 
-class TestPostgres(OutboxContract):
-    @pytest.fixture(autouse=True)
-    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
-        self.urls = defaultdict[Path, str](new_database)
-
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Store]:
-        async with open_store(self.urls[folder]) as store:
-            yield store
+class TestPostgres(OnPostgres, OutboxContract):
+    """On Postgres."""

@@ -3,9 +3,7 @@
 import asyncio
 import inspect
 import random
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -47,16 +45,14 @@ from lockstep.coordinator.core.records import (
 from lockstep.coordinator.core.requests import ask_to_publish
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.ports import Store
-from lockstep.coordinator.store.memory import MemoryStore
-from lockstep.coordinator.store.opening import open_store
 from lockstep.protocol.ids import Prefix, is_id
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import SETTLED_RELEASES, ReleaseState, TaskState
+from tests.store.kinds import InMemory, OnPostgres, OnSqlite, Opens, RandomBits
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 STUDIES = tuple(f"SD_0000000{digit}" for digit in range(1, 6))
-RandomBits = Callable[[int], int]
 
 
 class Crash(BaseException):
@@ -159,11 +155,8 @@ def names(page: Page[ReleaseView]) -> list[str]:
     return [view.release.name for view in page.rows]
 
 
-class StoreContract:
+class StoreContract(Opens):
     """Every promise of the ports `Store` and `ReleaseStore`."""
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        raise NotImplementedError
 
     # Creating
 
@@ -988,26 +981,13 @@ async def counts_are_right(store: Store) -> None:
         assert [event.position for event in rows] == sorted({event.position for event in rows}, reverse=True)
 
 
-@asynccontextmanager
-async def held(store: Store) -> AsyncIterator[Store]:
-    """Hand out a store that needs no closing."""
-    yield store
+class TestMemoryStore(InMemory, StoreContract):
+    """In memory."""
 
 
-class TestMemoryStore(StoreContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return held(MemoryStore(random_bits))
+class TestSqliteStore(OnSqlite, StoreContract):
+    """On SQLite."""
 
 
-class TestSqliteStore(StoreContract):
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(f"sqlite:///{tmp_path}/lockstep.db", random_bits=random_bits)
-
-
-class TestPostgresStore(StoreContract):
-    @pytest.fixture(autouse=True)
-    def on_databases_of_its_own(self, new_database: Callable[[], str]) -> None:
-        self.urls = defaultdict[Path, str](new_database)
-
-    def opened(self, tmp_path: Path, random_bits: RandomBits) -> AbstractAsyncContextManager[Store]:
-        return open_store(self.urls[tmp_path], random_bits=random_bits)
+class TestPostgresStore(OnPostgres, StoreContract):
+    """On Postgres."""

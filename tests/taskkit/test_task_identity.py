@@ -1,9 +1,6 @@
 """A service with an identity obeys its coordinator alone, by the keys of a real provider; one without stays at home."""
 
 import asyncio
-import base64
-import hmac
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +16,7 @@ from lockstep.taskkit.guard import Guard
 from lockstep.taskkit.identity import check_host
 from tests.conftest import Serve
 from tests.coordination import UNHURRIED
+from tests.identity.forging import claims_of, encoded, signed_as_hs256
 from tests.identity.provider import Provider, provider
 from tests.identity.published import PublishedIssuer, published, rsa
 from tests.taskkit.conversation import TASK, conversation
@@ -50,24 +48,13 @@ def asked(serve: Serve, service: TaskService, authorization: str | None) -> tupl
     return asyncio.run(go())
 
 
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    return claims
-
-
-def encoded(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-
 def unsigned(_: Provider, good: str) -> str:
     return f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{encoded(claims_of(good))}."
 
 
 def signed_with_the_public_key(issuer: Provider, good: str) -> str:
     key = issuer.keys()["keys"][0]
-    said = f"{encoded({'alg': 'HS256', 'kid': key['kid']})}.{encoded(claims_of(good))}"
-    mac = hmac.digest(RSAKey.import_key(key).as_pem(private=False), said.encode(), "sha256")
-    return f"{said}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+    return signed_as_hs256(good, key["kid"], RSAKey.import_key(key).as_pem(private=False))
 
 
 def of_an_unknown_key(_: Provider, good: str) -> str:

@@ -1,4 +1,4 @@
-"""How a command prints what it was given: the rows of a list, or one thing, as the person or the program wants it."""
+"""What the groups of commands do alike: print a list or one thing as whoever asks wants it, or remove one."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -74,3 +74,16 @@ def show_facts(thing: Json, facts: Iterable[tuple[str, object]], *, as_json: boo
 def id_in(link: str | None) -> str:
     """Return the id that a link of the API ends with; "" for no link."""
     return (link or "").rpartition("/")[2]
+
+
+def remove(server: str, path: str, what: str, *, as_json: bool) -> None:
+    """Remove the thing at a path of the API, and say so by its name.
+
+    Raises:
+        Ending: it could not be removed, or is not there.
+    """
+    talk(server, lambda coordinator: coordinator.delete(path, what=what))
+    if as_json:
+        print_json({})
+    else:
+        print(f"Removed {what}.")

@@ -6,7 +6,7 @@ import typer
 
 from lockstep.cli.conversation import talk
 from lockstep.cli.endings import Refused
-from lockstep.cli.lists import View, id_in, show_list
+from lockstep.cli.lists import View, id_in, remove, show_list
 from lockstep.cli.options import (
     AS_FITS,
     FROM_PROFILE,
@@ -133,12 +133,7 @@ def edit_note(note_id: NoteId, *, text: _Text = None, server: Server = FROM_PROF
 @app.command("remove", epilog=example("lockstep note remove RN_8Y99QZJJ"))
 def remove_note(note_id: NoteId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
     """Take a note away."""
-    what = f"release note {note_id}"
-    talk(server, lambda coordinator: coordinator.delete(f"release-notes/{note_id}", what=what))
-    if as_json:
-        print_json({})
-    else:
-        print(f"Removed {what}.")
+    remove(server, f"release-notes/{note_id}", f"release note {note_id}", as_json=as_json)
 
 
 async def _read(coordinator: "Api", note_id: str) -> "Json":

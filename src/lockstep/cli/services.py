@@ -9,7 +9,7 @@ import typer
 
 from lockstep.cli.conversation import talk
 from lockstep.cli.endings import Refused, WrongUse
-from lockstep.cli.lists import View, show_facts, show_list
+from lockstep.cli.lists import View, remove, show_facts, show_list
 from lockstep.cli.options import (
     AS_FITS,
     FROM_PROFILE,
@@ -174,12 +174,7 @@ def remove_service(service_id: ServiceId, *, server: Server = FROM_PROFILE, as_j
 
     Releases that are under way keep it until they have ended, and its tasks in old ones stay.
     """
-    what = f"task service {service_id}"
-    talk(server, lambda coordinator: coordinator.delete(f"task-services/{service_id}", what=what))
-    if as_json:
-        print_json({})
-    else:
-        print(f"Removed {what}.")
+    remove(server, f"task-services/{service_id}", f"task service {service_id}", as_json=as_json)
 
 
 @app.command(

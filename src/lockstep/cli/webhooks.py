@@ -7,7 +7,7 @@ import typer
 
 from lockstep.cli.conversation import talk
 from lockstep.cli.endings import WrongUse
-from lockstep.cli.lists import View, show_facts, show_list
+from lockstep.cli.lists import View, remove, show_facts, show_list
 from lockstep.cli.options import (
     AS_FITS,
     FROM_PROFILE,
@@ -18,7 +18,6 @@ from lockstep.cli.options import (
     WebhookId,
     example,
 )
-from lockstep.cli.tables import print_json
 
 app = typer.Typer(
     name="webhook", help="Have every event sent to an address, and see what came of it.", no_args_is_help=True
@@ -126,12 +125,7 @@ def edit_webhook(
 @app.command("remove", epilog=example("lockstep webhook remove WH_8Y99QZJJ"))
 def remove_webhook(webhook_id: WebhookId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
     """Remove a webhook with the log of its deliveries."""
-    what = f"webhook {webhook_id}"
-    talk(server, lambda coordinator: coordinator.delete(f"webhooks/{webhook_id}", what=what))
-    if as_json:
-        print_json({})
-    else:
-        print(f"Removed {what}.")
+    remove(server, f"webhooks/{webhook_id}", f"webhook {webhook_id}", as_json=as_json)
 
 
 @app.command("rotate", epilog=example("lockstep webhook rotate WH_8Y99QZJJ"))
