@@ -307,6 +307,28 @@ def test_what_was_tried_is_recorded_when_the_courier_is_stopped(serve: Serve) ->
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_courier_ends_when_it_is_stopped_in_the_moment_of_an_announcement(turns: int) -> None:
+    async def go() -> None:
+        async with announcing() as here:
+            feed = LocalFeed()
+            for turns_before in range(8):
+                working = asyncio.create_task(here.courier.run(feed))
+                await _turns(turns_before)
+                await feed.announce(here.log.release_id)
+                await _turns(turns)
+                working.cancel()
+                await asyncio.wait({working}, timeout=PATIENCE_S)
+                assert working.cancelled(), f"it went on when stopped {turns} turns of the loop after the announcement"
+
+    asyncio.run(go())
+
+
+async def _turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 def test_two_couriers_share_the_work_and_deliver_once(serve: Serve) -> None:
     async def go() -> None:
         receiving = Receiving()

@@ -155,7 +155,8 @@ def test_a_reader_who_has_seen_enough_ends_the_demo_quietly() -> None:
             seen = ""
             while not seen.startswith("files and log"):
                 seen = await asyncio.to_thread(out.readline)
-        _, said = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            _, said = await process.communicate()
         assert (process.returncode, said) == (1, b"")
         assert not _is_there(seen.strip().partition("\t")[2])
 

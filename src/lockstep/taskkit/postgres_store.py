@@ -165,7 +165,12 @@ def _waited(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
         StoreUnavailable: the database could not do it, or not in time.
     """
     try:
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, _LIMIT_S), loop).result()
+        return asyncio.run_coroutine_threadsafe(_in_time(work), loop).result()
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = str(error) or "it does not answer"
         raise StoreUnavailable(f"the tasks in Postgres cannot be used: {reason}") from error
+
+
+async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    async with asyncio.timeout(_LIMIT_S):
+        return await work

@@ -218,6 +218,7 @@ async def _add_event(coordinator: Coordinator, session: aiohttp.ClientSession, l
 async def _pause(line: _Line, pause_s: float) -> None:
     """Wait for a time, or until there is a new state to report."""
     try:
-        await asyncio.wait_for(line.state_came.wait(), pause_s)
+        async with asyncio.timeout(pause_s):
+            await line.state_came.wait()
     except TimeoutError:
         return

@@ -22,7 +22,8 @@ class Listener:
     async def wait(self, timeout_s: float) -> bool:
         """Wait until something was announced since the last wait; return whether it was, or the time ran out."""
         try:
-            await asyncio.wait_for(self._announced.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._announced.wait()
         except TimeoutError:
             return False
         self._announced.clear()

@@ -107,7 +107,8 @@ async def changes(
 
 async def _pause(closing: asyncio.Event, pause_s: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(closing.wait(), pause_s)
+        async with asyncio.timeout(pause_s):
+            await closing.wait()
 
 
 async def _wait(subscription: Subscription, closing: asyncio.Event, timeout_s: float, *others: asyncio.Event) -> None:
