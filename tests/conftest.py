@@ -27,6 +27,8 @@ for _name in list(os.environ):
         del os.environ[_name]
 os.umask(0o022)
 
+pytest_plugins = ["tests.stuck"]
+
 Serve = Callable[[Any], AbstractAsyncContextManager[str]]
 
 _SHUTDOWN_S = 2
