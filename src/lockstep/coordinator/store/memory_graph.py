@@ -2,42 +2,37 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Node, Piece, Record, Wanted
 from lockstep.coordinator.core.model import Release
-from lockstep.coordinator.core.records import Event, ReleaseNote, Study, TaskService, TaskView
+from lockstep.coordinator.core.records import Study, TaskService, TaskView
 from lockstep.coordinator.core.versions import Version
+from lockstep.coordinator.store.memory_tables import MemoryPart
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a store in memory has: the rows of each entity by id, in the order of their creation."""
+class MemoryBatches(MemoryPart):
+    """The port `Batches`."""
 
-    releases: Mapping[str, Release]
-    studies: Mapping[str, Study]
-    tasks: Mapping[str, TaskView]
-    services: Mapping[str, TaskService]
-    deleted_services: Mapping[str, TaskService]
-    events: Mapping[str, Event]
-    notes: Mapping[str, ReleaseNote]
-
-    def look_up(self, entity: Entity, kf_ids: Sequence[str], sight: Sight) -> Mapping[str, Node]:
+    async def look_up(self, entity: Entity, kf_ids: Sequence[str], sight: Sight) -> Mapping[str, Node]:
         """Return those of some rows that are there and may be seen, by their ids; deleted services are among them."""
-        rows = self._of(entity) if entity is not Entity.SERVICE else {**self.services, **self.deleted_services}
+        rows = self._of(entity)
+        if entity is Entity.SERVICE:
+            rows = {**rows, **self._tables.deleted_services}
         found = ((kf_id, rows[kf_id]) for kf_id in kf_ids if kf_id in rows)
         return {kf_id: _node(kf_id, row) for kf_id, row in found if self._seen(row, sight)}
 
-    def listed(self, wanted: Wanted, sight: Sight) -> Piece:
+    async def listed(self, wanted: Wanted, sight: Sight) -> Piece:
         """Return part of a whole list."""
         return self._piece(wanted, sight, lambda _: True)
 
-    def listed_of(self, wanted: Wanted, parent_ids: Sequence[str], sight: Sight, limit: int) -> Mapping[str, Piece]:
+    async def listed_of(
+        self, wanted: Wanted, parent_ids: Sequence[str], sight: Sight, limit: int
+    ) -> Mapping[str, Piece]:
         """Return part of the list of each parent, and no more than `limit` rows of all of them together."""
         pieces: dict[str, Piece] = {}
         for parent_id in parent_ids:
@@ -61,7 +56,7 @@ class Rows:
     def _belongs(self, wanted: Wanted, parent_id: str) -> Callable[[Any], bool]:
         """Return the test whether a row belongs to a parent."""
         if wanted.entity is Entity.STUDY:
-            release = self.releases.get(parent_id)
+            release = self._tables.releases.get(parent_id)
             return lambda row: release is not None and row.kf_id in release.studies
         if wanted.entity is Entity.RELEASE:
             return lambda row: parent_id in row.studies
@@ -75,23 +70,25 @@ class Rows:
         return rows if wanted.oldest_first else rows[::-1]
 
     def _of(self, entity: Entity) -> Mapping[str, Any]:
+        tables = self._tables
+        if entity is Entity.TASK:
+            tasks = ((task, release_id) for release_id, of in tables.tasks.items() for task in of.values())
+            return {task.kf_id: TaskView(task, release_id) for task, release_id in tasks}
         rows: Mapping[Entity, Mapping[str, Any]] = {
-            Entity.RELEASE: self.releases,
-            Entity.STUDY: self.studies,
-            Entity.TASK: self.tasks,
-            Entity.SERVICE: self.services,
-            Entity.EVENT: self.events,
-            Entity.NOTE: self.notes,
+            Entity.RELEASE: tables.releases,
+            Entity.STUDY: tables.studies,
+            Entity.SERVICE: tables.services,
+            Entity.EVENT: tables.events,
+            Entity.NOTE: tables.notes,
         }
         return rows[entity]
 
     def _seen(self, row: Record, sight: Sight) -> bool:
-        if sight.everything or isinstance(row, TaskService):
+        if isinstance(row, TaskService):
             return True
         if isinstance(row, Study):
-            return (row.visible and not row.deleted) or row.kf_id in sight.studies
-        release = row if isinstance(row, Release) else self.releases.get(row.release_id or "")
-        return release is not None and sight.sees(release.state, release.studies)
+            return sight.everything or (row.visible and not row.deleted) or row.kf_id in sight.studies
+        return self._tables.seen(row.kf_id if isinstance(row, Release) else row.release_id, sight)
 
 
 def _node(kf_id: str, row: Record) -> Node:
