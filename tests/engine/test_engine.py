@@ -10,6 +10,7 @@ import pytest
 
 from lockstep.coordinator.core.callers import LOCAL
 from lockstep.coordinator.core.errors import Unavailable
+from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.records import NewRelease
 from lockstep.coordinator.engine.engine import BUSY_PAUSE, MOST_DRIVES, SWEEP_INTERVAL_S
 from lockstep.coordinator.ports import TaskServices, always
@@ -180,6 +181,26 @@ def test_answers_that_come_together_are_stored_together() -> None:
 
             assert await coordinator.wait(release_id, ten_are_pending)
             assert now() < 0.2
+
+    run(life())
+
+
+def test_the_wait_for_company_ends_well_within_a_short_lease() -> None:
+    """Answers that come in one by one are waited for longer each time, but another worker never finds the lease over."""
+
+    async def life() -> None:
+        services = [Service(f"{n}", {"initialize": [after(0.3 * n)]}, quick=True) for n in range(1, 21)]
+        async with in_simulation(*services, policy=Policy(lease_s=0.6)) as coordinator:
+            other = asyncio.create_task(coordinator.new_engine(alone=False).run())
+            release_id = await coordinator.create()
+            while now() < 5.5:
+                await asyncio.sleep(0.05)
+                lease = (await coordinator.release(release_id)).lease
+                assert (lease.epoch, lease.until is not None and lease.until > coordinator.clock.now()) == (1, True)
+            await coordinator.until(release_id, "staged")
+            assert [service.actions() for service in services] == [["initialize", "start"]] * len(services)
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
 
     run(life())
 

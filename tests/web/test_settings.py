@@ -94,6 +94,18 @@ def test_an_unreadable_file_of_settings_is_said_to_be() -> None:
         read_settings()
 
 
+@pytest.mark.parametrize("limit", ["TASK_TIMEOUT", "RELEASE_TIMEOUT"])
+@pytest.mark.parametrize("wait", ["POLL_INTERVAL", "REQUEST_TIMEOUT"])
+def test_nothing_may_time_out_before_it_could_answer(monkeypatch: pytest.MonkeyPatch, limit: str, wait: str) -> None:
+    """A service that only answers polls would otherwise fail every release, and none of them would say why."""
+    monkeypatch.setenv(f"LOCKSTEP_{limit}", "60.5")
+    monkeypatch.setenv(f"LOCKSTEP_{wait}", "60.5")
+    with pytest.raises(WrongSetting, match=f"LOCKSTEP_{limit} is 60.5, and LOCKSTEP_{wait} is 60.5, so that"):
+        read_settings()
+    monkeypatch.setenv(f"LOCKSTEP_{wait}", "60")
+    assert read_settings().policy.lease_s < 60
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_is_served_without_more_ado(host: str) -> None:
     assert read_settings(host=host).loopback is True

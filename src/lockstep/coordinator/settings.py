@@ -387,6 +387,22 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _patient_enough(self) -> Self:
+        """Let no task or release fail before it was asked, or while an answer may still come.
+
+        The lease needs no such relation: it is renewed for as long as answers are awaited.
+        """
+        for limit in ("task_timeout", "release_timeout"):
+            for wait in ("poll_interval", "request_timeout"):
+                limit_s, wait_s = getattr(self, limit), getattr(self, wait)
+                if limit_s <= wait_s:
+                    raise ValueError(
+                        f"{PREFIX}{limit.upper()} is {limit_s:g}, and {PREFIX}{wait.upper()} is {wait_s:g}, so that "
+                        "releases would fail before their services could answer: the first must be the longer one."
+                    )
+        return self
+
     @property
     def private_urls_allowed(self) -> bool:
         """Tell whether task services and webhooks may be at private addresses."""

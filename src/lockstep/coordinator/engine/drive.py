@@ -193,7 +193,7 @@ class Drive:
 
     async def _wait_for_company(self) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._company_s
+        until = loop.time() + min(self._company_s, self._renewal_s)
         self._company_s = min(self._company_s * 2, LONGEST_COMPANY_S)
         while self._flights and not self._woken and not self._urgent() and loop.time() < until:
             await self._wait(until - loop.time())
@@ -212,7 +212,11 @@ class Drive:
 
     def _time_left_s(self, look_again_at: datetime | None) -> float:
         """Return how long nothing needs doing: until the next due time, and well within the lease."""
-        renewal_s = self._world.policy.lease_s / 3
         if look_again_at is None:
-            return renewal_s
-        return max(0.0, min(renewal_s, (look_again_at - self._world.clock.now()).total_seconds()))
+            return self._renewal_s
+        return max(0.0, min(self._renewal_s, (look_again_at - self._world.clock.now()).total_seconds()))
+
+    @property
+    def _renewal_s(self) -> float:
+        """How long a round may wait for something to come, and once more for company, well within the lease."""
+        return self._world.policy.lease_s / 3
