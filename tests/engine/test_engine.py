@@ -186,7 +186,7 @@ def test_answers_that_come_together_are_stored_together() -> None:
 
 
 def test_the_wait_for_company_ends_well_within_a_short_lease() -> None:
-    """Answers that come in one by one are waited for longer each time, but another worker never finds the lease over."""
+    """Answers that come in one by one are waited for longer each time; another worker never finds the lease over."""
 
     async def life() -> None:
         services = [Service(f"{n}", {"initialize": [after(0.3 * n)]}, quick=True) for n in range(1, 21)]

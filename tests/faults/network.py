@@ -14,12 +14,11 @@ class Cable:
     def __init__(self, to_port: int) -> None:
         self.port = 0
         self._to_port = to_port
-        self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
         self._ready = threading.Event()
         self._ends: set[asyncio.StreamWriter] = set()
         self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
 
     def __enter__(self) -> Self:
         self._whole.set()
@@ -46,15 +45,15 @@ class Cable:
         self._whole.set()
 
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(self._join, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         server.close()
-        for end in list(self._ends):
-            end.transport.abort()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        while self._ends:
+            self._heal(hang_up=True)
+            await asyncio.sleep(0.01)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._ends.add(writer)
