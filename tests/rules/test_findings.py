@@ -69,8 +69,19 @@ def test_a_report_over_http_says_as_much(said: dict[str, object]) -> None:
         b'{"state": "staged", "metrics": [1], "preview": 5, "error": {}}',
         b'{"state": "staged", "metrics": {"a": NaN}, "preview": "javascript:alert(1)", "error": "  "}',
         b'{"state": "staged", "metrics": {"a": "' + b"x" * 60_000 + b'"}, "preview": "https://a b", "error": ""}',
+        b'{"state": "staged", "metrics": {"a": "\\ud800"}}',
+        b'{"state": "staged", "metrics": {"\\udfff": 1}}',
+        b'{"state": "staged", "metrics": {"a": ' + b"[" * 20 + b"]" * 20 + b"}}",
+        b'{"state": "staged", "metrics": {"a": ' + b"[" * 945 + b"]" * 945 + b"}}",
     ],
 )
 def test_what_cannot_be_meant_is_left_out(body: bytes) -> None:
     """The state counts all the same."""
     assert reply_from_http(200, body) == Answer(TaskState.STAGED)
+
+
+@pytest.mark.rule("A17")
+def test_a_reason_that_cannot_be_written_is_told_as_far_as_it_can() -> None:
+    """Half of a surrogate pair is what Python makes of a file name that is no text."""
+    answer = reply_from_http(200, b'{"state": "failed", "error": "no file caf\\udce9\\u0000\\n here"}')
+    assert answer == Answer(TaskState.FAILED, findings=Findings("no file caf? here"))

@@ -74,6 +74,14 @@ def test_a_failure_says_whether_to_try_again(tmp_path: Path, *, retryable: bool 
             {"metrics": {"text": "x" * 1001}},
             "a metric is a number or a short text under a short name, not 'text': 'xxx",
         ),
+        (
+            {"metrics": {"caf\udce9": 7}},
+            "a metric is a number or a short text under a short name, not 'caf\\udce9': 7",
+        ),
+        (
+            {"metrics": {"file": "caf\udce9"}},
+            "a metric is a number or a short text under a short name, not 'file': 'caf\\udce9'",
+        ),
         ({"metrics": {str(n): n for n in range(101)}}, "a task has at most 100 metrics, not 101"),
         ({"preview": "/preview"}, "a preview is an address such as https://preview.example.org, not '/preview'"),
     ],

@@ -14,6 +14,7 @@ from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.core.records import PageOf
 from lockstep.coordinator.store.memory import MemoryStore
 from lockstep.coordinator.store.opening import open_store
+from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
 from tests.faces import STUDIES, Coordinator, coordinator
 from tests.patience import PATIENCE_S
@@ -116,6 +117,31 @@ def test_a_wrong_release_is_refused_field_by_field(fields: dict[str, Any]) -> No
             assert all(sentences and all(sentences) for sentences in answer.json().values())
             assert await _everything(c) == before
             assert c.bell.rung == []
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"metrics": {"a": "\\ud800"}}',
+        '{"metrics": {"\\udfff": 1}}',
+        '{"metrics": {"a": ' + "[" * 900 + "]" * 900 + "}}",
+        '{"state": "failed", "error": "no file caf\\udce9"}',
+    ],
+)
+def test_no_report_makes_a_release_unreadable(said: str, tmp_path: Path) -> None:
+    """Whatever a service says of its task, the lists and the streams that show the task go on."""
+
+    async def go() -> None:
+        async with open_store(f"sqlite:///{tmp_path}/lockstep.db") as store, coordinator(store) as c, c.client() as web:
+            await c.service()
+            view = await c.bring((await c.release()).release.kf_id, ReleaseState.RUNNING)
+            task_id, release_id = view.tasks[0].kf_id, view.release.kf_id
+            answer = await web.patch(f"/tasks/{task_id}", content=said, headers=JSON)
+            assert answer.status_code == 200, answer.text
+            for path in ("/tasks", f"/tasks/{task_id}", "/releases", f"/releases/{release_id}", "/events"):
+                assert (await web.get(path)).status_code == 200, path
 
     asyncio.run(go())
 

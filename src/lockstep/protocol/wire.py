@@ -23,7 +23,8 @@ ASK_AGAIN: Final = frozenset({429, 502, 503, 504})
 _PERCENT: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?) *%?")
 _REASON_LIMIT: Final = 300
 _ERROR_LIMIT: Final = 800
-_METRICS_LIMIT: Final = 50_000
+_METRICS_LIMIT_BYTES: Final = 50_000
+_METRICS_DEPTH: Final = 20
 _ADDRESS: Final = re.compile(r"https?://[!-~]{1,1000}")
 _OK: Final = 200
 
@@ -99,18 +100,31 @@ def read_findings(fields: Mapping[str, object]) -> Findings:
     """Return what an answer or a report says beside state and progress; what cannot be meant is left out."""
     error, metrics, preview = (fields.get(name) for name in ("error", "metrics", "preview"))
     return Findings(
-        " ".join(error.replace("\0", " ").split())[:_ERROR_LIMIT] if isinstance(error, str) and error.strip() else None,
-        metrics if isinstance(metrics, Mapping) and _is_short_json(metrics) else None,
+        _line(error)[:_ERROR_LIMIT] if isinstance(error, str) and error.strip() else None,
+        metrics if isinstance(metrics, Mapping) and _can_be_shown(metrics) else None,
         preview if isinstance(preview, str) and _ADDRESS.fullmatch(preview) else None,
         "heartbeat" in fields,
     )
 
 
-def _is_short_json(value: object) -> bool:
+def _line(text: str) -> str:
+    """Return a text on one line, without what cannot be stored or sent on: NUL, and halves of surrogate pairs."""
+    return " ".join(text.encode("utf-8", "replace").decode().replace("\0", " ").split())
+
+
+def _can_be_shown(value: object) -> bool:
+    """Tell whether whoever is shown a value can take it: as JSON in UTF-8 that is neither long nor deep."""
     try:
-        return len(json.dumps(value, allow_nan=False)) <= _METRICS_LIMIT
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         return False
+    return len(written) <= _METRICS_LIMIT_BYTES and _is_within(value, _METRICS_DEPTH)
+
+
+def _is_within(value: object, levels: int) -> bool:
+    """Tell whether lists and objects are nested in no more than some levels."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    return inner is None or (levels > 0 and all(_is_within(each, levels - 1) for each in inner))
 
 
 def read_progress(value: object) -> int:

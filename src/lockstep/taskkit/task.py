@@ -151,11 +151,22 @@ def _checked_metrics(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
 
 
 def _is_metric(name: object, value: object) -> bool:
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_TEXT:
+    if not _is_short_text(name) or not name:
         return False
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, int) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+    return isinstance(value, int) or _is_short_text(value)
+
+
+def _is_short_text(value: object) -> bool:
+    """Tell whether a value is a text that is short, and whole: a file's name can hold half of a surrogate pair."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked_preview(preview: str | None) -> str | None:
