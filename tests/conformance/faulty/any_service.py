@@ -46,6 +46,24 @@ class HasAWordOfItsOwn(PlainService):
         return {**super().show(task), "state": "in progress" if task.state == "running" else task.state}
 
 
+@fault(ANY, "state-is-a-word", scenes=(*LIFE, "two at once", "lost answers", "restart"))
+class SaysDone(PlainService):
+    def show(self, task: Kept) -> dict[str, Any]:
+        return {**super().show(task), "state": "done" if task.state == "staged" else task.state}
+
+
+@fault(ANY, "action-accepted", scenes=(*LIFE, "all at once", "lost answers"))
+class AnswersCreated(PlainService):
+    def answer(self, task: Kept, asked: dict[str, Any]) -> Response:
+        return JSONResponse(self.show(task), 201)
+
+
+@fault(ANY, "unknown-refused", "unknown-stays-unknown", scenes=("unknown task, get_status", "bad bodies"))
+class MakesATaskOfAQuestion(PlainService):
+    async def get_status(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
+        return task or await self.initialize(None, asked)
+
+
 @fault(ANY, "progress-rises", scenes=LIFE)
 class GoesBackInProgress(PlainService):
     calls = 0
@@ -91,7 +109,7 @@ class CannotCancel(PlainService):
         raise No(500, "NotImplementedError")
 
 
-@fault(ANY, "cancel-cancels", scenes=("cancel at staged",), patience_s=2)
+@fault(ANY, "cancel-cancels", scenes=("cancel at staged", "two at once", "restart"), patience_s=2)
 class IgnoresCancel(PlainService):
     async def cancel(self, task: Kept | None, asked: dict[str, Any]) -> Kept:
         return self.known(task)

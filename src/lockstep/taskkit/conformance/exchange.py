@@ -23,6 +23,7 @@ from lockstep.protocol.states import TaskState
 from lockstep.protocol.wire import reply_from_http
 
 _SHOWN_CHARS: Final = 300
+_GOOD: Final = range(200, 300)
 _REFUSALS: Final = range(300, 500)
 _BODY_LIMIT: Final = 1_000_000
 _LINGER_S: Final = 0.05
@@ -90,6 +91,11 @@ class Exchange:
     def is_refused(self) -> bool:
         """Whether the service said no, in so many words."""
         return isinstance(self.reply, Refusal) and self.status in _REFUSALS
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it looks like a yes that a coordinator cannot understand: another 2xx, or a word that is no state."""
+        return isinstance(self.reply, Refusal) and self.status in _GOOD
 
     @property
     def answered(self) -> str:

@@ -40,7 +40,7 @@ def look(judge: Judge, options: Options, action: Action, subject: Subject, got: 
     judge(name, got, f"{action} was answered after {got.elapsed_s:.1f} s.", fine=got.elapsed_s <= options.at_once_s)
     if got.status == _OK:
         _look_at_state(judge, action, subject, got)
-    elif got.status not in _SERVER_ERRORS:
+    elif not got.is_unclear and got.status not in _SERVER_ERRORS:
         look_at_refusal(judge, got)
 
 

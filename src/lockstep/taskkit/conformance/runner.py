@@ -81,7 +81,8 @@ def _judge_status(scene: Scene, status: Exchange) -> None:
     fields = status.fields or {}
     named = _with_name(fields)
     fine = status.status == _OK and named is not None
-    scene.judge("status-answers", status, "GET /status does not say who is there.", fine=fine)
+    seen = "does not say who is there: no `name`" if status.status == _OK else "is not answered 200"
+    scene.judge("status-answers", status, f"GET /status {seen}.", fine=fine)
     if named is not None:
         scene.report.name, scene.report.version = str(named["name"])[:100], str(named.get("version", ""))[:40]
         sentence = "The name is not at the top of the answer to GET /status, or there is no version beside it."

@@ -7,7 +7,7 @@ Every answer is judged by what holds for all of them (`looks`); a scene then add
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -79,6 +79,15 @@ class Scene:
         asked, answered = (exchange.asked, exchange.answered) if exchange else ("", "")
         return self.report.judge(name, seen, fine=fine, asked=asked, answered=answered)
 
+    def judge_state(self, name: str, exchange: Exchange, seen: str, *right: TaskState) -> bool:
+        """Judge a case by the state that an answer tells; `seen` has a place for it.
+
+        An unclear answer is not judged further, just as what broke is not: it is a finding already.
+        """
+        if exchange.is_unclear:
+            return False
+        return self.judge(name, exchange, seen.format(exchange.state or "unknown"), fine=exchange.state in right)
+
     async def ask(self, action: Action, subject: Subject, **extra: object) -> Exchange:
         """Ask for an action and judge the answer by what holds for every one.
 
@@ -112,12 +121,12 @@ class Scene:
         return (await self.ask(Action.GET_STATUS, subject)).state
 
     async def until(self, subject: Subject, *states: TaskState, patience_s: float | None = None) -> Exchange:
-        """Ask for the status until it is one of some states, settled or refused, or patience is at its end."""
+        """Ask for the status until it is one of some states, settled, refused or unclear, or patience is at its end."""
         end = time.monotonic() + (self.options.patience_s if patience_s is None else patience_s)
         pause_s = _FIRST_PAUSE_S
         while True:
             exchange = await self.ask(Action.GET_STATUS, subject)
-            over = exchange.state in SETTLED_TASKS or exchange.is_refused
+            over = exchange.state in SETTLED_TASKS or exchange.is_refused or exchange.is_unclear
             if exchange.state in states or over or time.monotonic() > end:
                 return exchange
             await asyncio.sleep(pause_s)
@@ -160,14 +169,16 @@ class Scene:
         seen = await self.until(subject, state)
         if seen.state is not None and reached(seen.state, state):
             return
+        if seen.is_unclear:
+            raise Stuck
         if state is _T.PENDING:
             self.judge("status-is-true", seen, "The task was initialized, and get_status does not say so.", fine=False)
         elif seen.state is _T.FAILED:
             self._note_failure(seen)
         else:
             name = "staging-ends" if state is _T.STAGED else "publishing-ends"
-            told = seen.state or "no state"
-            self.judge(name, seen, f"After {self.options.patience_s:g} s the task is {told}, not {state}.", fine=False)
+            sentence = f"After {self.options.patience_s:g} s the task is {{}}, not {state}."
+            self.judge_state(name, seen, sentence, state)
         raise Stuck
 
     @asynccontextmanager
@@ -211,6 +222,13 @@ class Scene:
         note = f"{reason[:1].upper()}{reason[1:]}. If it needs real studies, name them with --study and --dataservice."
         if note not in self.report.notes:
             self.report.notes.append(note)
+
+
+async def together(*ways: Awaitable[object]) -> None:
+    """Let several things happen at the same time, all to their end; what went wrong first in the row is raised then."""
+    for outcome in await asyncio.gather(*ways, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def body_of(action: Action, subject: Subject, **extra: object) -> bytes:

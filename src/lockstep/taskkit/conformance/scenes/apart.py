@@ -5,7 +5,7 @@ import asyncio
 from lockstep.protocol.messages import Action
 from lockstep.protocol.states import TaskState
 from lockstep.taskkit.conformance.played import Subject
-from lockstep.taskkit.conformance.scene import Scene, says_no
+from lockstep.taskkit.conformance.scene import Scene, says_no, together
 
 _T = TaskState
 
@@ -13,7 +13,7 @@ _T = TaskState
 async def two_at_once(scene: Scene) -> None:
     """Let one go ahead of the other, cancel one, and see what the other makes of it."""
     one, other = scene.new(), scene.new()
-    await asyncio.gather(scene.bring(one, _T.PENDING), scene.bring(other, _T.PENDING))
+    await together(scene.bring(one, _T.PENDING), scene.bring(other, _T.PENDING))
     async with scene.at_work(one, Action.START):
         await _is_still(scene, other, _T.PENDING, "the other was started")
         async with scene.at_work(other, Action.START):
@@ -22,8 +22,8 @@ async def two_at_once(scene: Scene) -> None:
             await scene.ask(Action.CANCEL, one)
             await scene.until(one, _T.CANCELED)
     seen = await scene.until(other, _T.STAGED)
-    sentence = f"One of two tasks was canceled, and the other is {seen.state or 'unknown'}."
-    if scene.judge("tasks-apart", seen, sentence, fine=seen.state is _T.STAGED):
+    sentence = "One of two tasks was canceled, and the other is {}."
+    if scene.judge_state("tasks-apart", seen, sentence, _T.STAGED) and one.state is _T.CANCELED:
         await _is_still(scene, one, _T.CANCELED, "the other was staged")
 
 
@@ -38,5 +38,4 @@ async def other_release(scene: Scene) -> None:
 
 async def _is_still(scene: Scene, subject: Subject, state: TaskState, what: str) -> None:
     seen = await scene.ask(Action.GET_STATUS, subject)
-    sentence = f"While {what}, a task that was {state} became {seen.state or 'unknown'}."
-    scene.judge("tasks-apart", seen, sentence, fine=seen.state is state)
+    scene.judge_state("tasks-apart", seen, f"While {what}, a task that was {state} became {{}}.", state)

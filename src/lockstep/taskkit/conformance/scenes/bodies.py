@@ -71,33 +71,45 @@ def wrong_bodies(subject: Subject) -> Iterator[Body]:
 
 
 async def bad_bodies(scene: Scene) -> None:
-    """Send every wrong body, and see after each that there is no task."""
+    """Send every wrong body, and see after each that there is no task.
+
+    Where a mere question makes a task, as other scenes find out, nothing can be seen by asking.
+    """
+    tells = (await scene.say(Action.GET_STATUS, scene.new())).state is None
     for body in wrong_bodies(scene.new()):
         subject = scene.new()
         mine = next(each for each in wrong_bodies(subject) if each.what == body.what)
-        await _send(scene, subject, mine)
+        if await _is_refused(scene, subject, mine) and tells:
+            await _is_unknown(scene, subject, mine)
     for method in ("GET", "PUT", "DELETE"):
         answer = await scene.speaker.send(method, "/tasks", None, scene.speaker.identity())
-        scene.judge("no-server-error", answer, f"{method} /tasks broke the service.", fine=not answer.is_broken)
+        _survives(scene, answer, f"{method} /tasks")
     survivor = scene.new()
     await scene.bring(survivor, TaskState.PENDING)
 
 
-async def _send(scene: Scene, subject: Subject, body: Body) -> None:
+async def _is_refused(scene: Scene, subject: Subject, body: Body) -> bool:
     headers = {"Content-Type": body.kind, **scene.speaker.identity()}
     subject.was_asked = True
     answer = await scene.speaker.send("POST", "/tasks", body.content, headers)
-    is_cut_off = answer.status is None and len(body.content) > _HUGE_CHARS and not answer.ran_out
-    fine = not answer.is_broken or is_cut_off
-    scene.judge("no-server-error", answer, f"{_capital(body)} broke the service.", fine=fine)
-    if answer.is_broken:
-        return
+    may_cut_off = len(body.content) > _HUGE_CHARS
+    if not _survives(scene, answer, _capital(body), may_cut_off=may_cut_off) or answer.is_broken:
+        return False
     refused = says_no(answer)
     name = "bad-body-refused" if body.force is Force.MUST else "bad-value-refused"
     scene.judge(name, answer, f"{_capital(body)} was not refused.", fine=refused)
     if refused:
         _judge_refusal(scene, body, answer)
-        await _is_unknown(scene, subject, body)
+    return refused
+
+
+def _survives(scene: Scene, answer: Exchange, what: str, *, may_cut_off: bool = False) -> bool:
+    """Judge whether the service answers at all, and in order; one that is sent too much may hang up."""
+    late = f"{what} was not answered within {scene.options.answer_limit_s:g} s."
+    if not scene.judge("answered-at-all", answer, late, fine=not answer.ran_out):
+        return False
+    fine = not answer.is_broken or (may_cut_off and answer.status is None)
+    return scene.judge("no-server-error", answer, f"{what} broke the service.", fine=fine)
 
 
 def _judge_refusal(scene: Scene, body: Body, answer: Exchange) -> None:

@@ -31,8 +31,8 @@ async def epochs(scene: Scene) -> None:
         refused = answer.status == _CONFLICT and answer.epoch == _NEW
         scene.judge("stale-refused", answer, sentence, fine=refused)
         after = await scene.ask(Action.GET_STATUS, subject)
-        sentence = f"{action} of epoch {_MIDDLE} after one of {_NEW} made the task {after.state or 'unknown'}."
-        if not scene.judge("stale-changes-nothing", after, sentence, fine=after.state is _T.PENDING):
+        sentence = f"{action} of epoch {_MIDDLE} after one of {_NEW} made the task {{}}."
+        if not scene.judge_state("stale-changes-nothing", after, sentence, _T.PENDING):
             return
     await _without(scene)
     await _bad(scene)

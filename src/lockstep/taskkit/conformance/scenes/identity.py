@@ -37,8 +37,7 @@ async def _refused(scene: Scene, name: str, token: str | None, how: str) -> None
         answer = await scene.speaker.send("POST", "/tasks", body_of(action, subject), headers)
         scene.judge(name, answer, f"{action} {how} was not refused.", fine=answer.status in _REFUSED)
     after = await scene.ask(Action.GET_STATUS, subject)
-    sentence = f"Requests {how} made the task {after.state or 'unknown'}."
-    scene.judge(name, after, sentence, fine=after.state is TaskState.PENDING)
+    scene.judge_state(name, after, f"Requests {how} made the task {{}}.", TaskState.PENDING)
 
 
 def forgeries(token: str) -> list[tuple[str, str]]:

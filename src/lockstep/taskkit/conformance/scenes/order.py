@@ -57,11 +57,11 @@ async def _cancel(scene: Scene, subject: Subject, state: TaskState) -> None:
     answer = await scene.ask(Action.CANCEL, subject)
     cancel_is_answered(scene, answer, state)
     after = await scene.until(subject, _T.CANCELED)
-    sentence = f"After cancel a task that was {state} is {after.state or 'unknown'}."
+    sentence = f"After cancel a task that was {state} is {{}}."
     if state is _T.PUBLISHING:
-        scene.judge("cancel-cancels", after, sentence, fine=after.state in SETTLED_TASKS or after.state is state)
+        scene.judge_state("cancel-cancels", after, sentence, state, *SETTLED_TASKS)
         return
-    if not scene.judge("cancel-cancels", after, sentence, fine=after.state is _T.CANCELED):
+    if not scene.judge_state("cancel-cancels", after, sentence, _T.CANCELED):
         raise Stuck
     await over_is_over(scene, subject, _T.CANCELED)
 
@@ -83,8 +83,8 @@ async def over_is_over(scene: Scene, subject: Subject, state: TaskState) -> None
         sentence = f"{action} of a task that is {state} was not refused."
         scene.judge("over-is-over", answer, sentence, fine=says_no(answer))
         after = await scene.ask(Action.GET_STATUS, subject)
-        sentence = f"{action} of a task that was {state} made it {after.state or 'unknown'}."
-        if not scene.judge("over-is-over", after, sentence, fine=after.state is state):
+        sentence = f"{action} of a task that was {state} made it {{}}."
+        if not scene.judge_state("over-is-over", after, sentence, state):
             raise Stuck
 
 
@@ -93,7 +93,7 @@ async def _stays_canceled(scene: Scene, subject: Subject, state: TaskState) -> N
     end = time.monotonic() + scene.options.settle_s
     while time.monotonic() < end:
         after = await scene.ask(Action.GET_STATUS, subject)
-        sentence = f"A task that was canceled while {state} became {after.state or 'unknown'} afterwards."
-        scene.judge("canceled-stays", after, sentence, fine=after.state is _T.CANCELED)
+        sentence = f"A task that was canceled while {state} became {{}} afterwards."
+        scene.judge_state("canceled-stays", after, sentence, _T.CANCELED)
         await asyncio.sleep(_TICK_S)
     judge_reports(scene, subject)

@@ -61,6 +61,5 @@ async def _published_stays(scene: Scene, subject: Subject) -> None:
         if action is Action.CANCEL:
             cancel_is_answered(scene, answer, _T.PUBLISHED)
         after = await scene.until(subject, _T.PUBLISHED, patience_s=scene.options.settle_s)
-        sentence = f"{action} made a published task {after.state or 'unknown'}."
-        if not scene.judge("published-stays", after, sentence, fine=after.state is _T.PUBLISHED):
+        if not scene.judge_state("published-stays", after, f"{action} made a published task {{}}.", _T.PUBLISHED):
             return
