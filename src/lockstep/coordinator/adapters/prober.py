@@ -9,13 +9,13 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
 import aiohttp
 
-from lockstep import __version__
 from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
+from lockstep.coordinator.adapters.http_client import HttpClient
 from lockstep.coordinator.core.errors import Unavailable
 
 _ANSWER_LIMIT_BYTES: Final = 64 * 1024
@@ -23,7 +23,7 @@ _SHOWN_CHARS: Final = 200
 _OK: Final = 200
 
 
-class HttpProber:
+class HttpProber(HttpClient):
     """Asks over HTTP; an asynchronous context manager that holds the connections.
 
     Args:
@@ -32,24 +32,7 @@ class HttpProber:
     """
 
     def __init__(self, timeout_s: float = 15, guard: AddressGuard = ANY_PRIVATE) -> None:
-        self._timeout_s = timeout_s
-        self._guard = guard
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=self._guard.connector(force_close=True),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"User-Agent": f"Lockstep/{__version__}", "Accept": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        super().__init__(timeout_s, {"Accept": "application/json"}, partial(guard.connector, force_close=True))
 
     async def probe(self, url: str) -> None:
         """Check that `GET {url}/status` answers 200 with JSON that has a `name` somewhere in it.
@@ -75,8 +58,6 @@ class HttpProber:
         raise Unavailable(f"{url} did not return the expected /status response: {seen}")
 
     async def _get(self, address: str) -> tuple[int, bytes]:
-        if self._session is None:
-            raise RuntimeError("the prober is not open")
         body = bytearray()
         async with self._session.get(address, allow_redirects=False) as response:
             async for piece in response.content.iter_any():

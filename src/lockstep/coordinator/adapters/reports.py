@@ -5,13 +5,12 @@ What it sends is read up to a bound and must be a JSON object; what is in it is 
 
 import json
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
 
-from lockstep import __version__
+from lockstep.coordinator.adapters.http_client import HttpClient
 from lockstep.coordinator.core.errors import NotFound, Unavailable
 
 _ANSWER_LIMIT_BYTES: Final = 8 * 1024 * 1024
@@ -21,7 +20,7 @@ _NO_REPORT: Final = frozenset({404, 409})
 _SENTENCE_CHARS: Final = 300
 
 
-class HttpReports:
+class HttpReports(HttpClient):
     """Asks over HTTP; an asynchronous context manager that holds the connections.
 
     Args:
@@ -30,23 +29,8 @@ class HttpReports:
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
+        super().__init__(timeout_s, {"Accept": "application/json"})
         self.url = url
-        self._timeout_s = timeout_s
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"User-Agent": f"Lockstep/{__version__}", "Accept": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def diff(self, release_id: str) -> Mapping[str, Any]:
         """Return what changes with a release.
@@ -62,8 +46,6 @@ class HttpReports:
         return await self._get(f"/reports/studies/{quote(study_id, safe='')}/history?limit={_HISTORY_ROWS}")
 
     async def _get(self, path: str) -> Mapping[str, Any]:
-        if self._session is None:
-            raise RuntimeError("the reports are not open")
         try:
             async with self._session.get(self.url + path, allow_redirects=False) as response:
                 body = await response.content.read(_ANSWER_LIMIT_BYTES)

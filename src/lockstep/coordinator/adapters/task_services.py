@@ -13,21 +13,20 @@ is sent again with the new one: a service that does not know us has done nothing
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Protocol, Self
+from functools import partial
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
-from lockstep import __version__
 from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
+from lockstep.coordinator.adapters.http_client import HttpClient
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.ports import always
 from lockstep.coordinator.tracing import NoSpans, Spans
 from lockstep.protocol.messages import Action, Answer, Reply, Request, Silence
 from lockstep.protocol.wire import reply_from_http, request_to_json
 
-USER_AGENT: Final = f"Lockstep/{__version__}"
 ANSWER_LIMIT_BYTES: Final = 1_000_000
 KEEP_ALIVE_S: Final = 4
 """Shorter than the five seconds after which common servers close an idle connection themselves."""
@@ -57,7 +56,7 @@ async def no_token(refused: str | None = None) -> None:
     """Return no token: the deployment has no identity."""
 
 
-class HttpTaskServices:
+class HttpTaskServices(HttpClient):
     """The port `TaskServices` over HTTP; an asynchronous context manager that holds the connections.
 
     Args:
@@ -77,27 +76,10 @@ class HttpTaskServices:
         callback_token: Callable[[str], str] | None = None,
         guard: AddressGuard = ANY_PRIVATE,
     ) -> None:
-        self._timeout_s = timeout_s
+        super().__init__(timeout_s, {}, partial(guard.connector, limit=0, keepalive_timeout=KEEP_ALIVE_S))
         self._token = token
         self._callback_token = callback_token
-        self._guard = guard
         self.spans: Spans = NoSpans()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=self._guard.connector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"User-Agent": USER_AGENT},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def send(
         self, service_url: str, request: Request, trace_id: str, may_leave: Callable[[], bool] = always
@@ -129,8 +111,6 @@ class HttpTaskServices:
     async def _post(
         self, service_url: str, content: "_Body", headers: dict[str, str], token: str | None
     ) -> tuple[int, bytes, str | None]:
-        if self._session is None:
-            raise RuntimeError("the connections to task services are not open")
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         async with self._session.post(

@@ -8,13 +8,12 @@ read up to a bound and thrown away; only its status counts.
 import json
 from datetime import datetime
 from functools import lru_cache
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from lockstep import __version__
 from lockstep.coordinator.adapters.addresses import ANY_PRIVATE, AddressGuard
+from lockstep.coordinator.adapters.http_client import HttpClient
 from lockstep.coordinator.core.announcing import Outcome, Receiver
 from lockstep.coordinator.core.records import Event
 from lockstep.coordinator.ports import Clock
@@ -27,7 +26,7 @@ _CAUSE_CHARS: Final = 300
 _TAKEN: Final = range(200, 300)
 
 
-class HttpWebhooks:
+class HttpWebhooks(HttpClient):
     """The port `Carrier` for webhooks; an asynchronous context manager that holds the connections.
 
     Args:
@@ -37,30 +36,11 @@ class HttpWebhooks:
     """
 
     def __init__(self, clock: Clock, timeout_s: float = 15, guard: AddressGuard = ANY_PRIVATE) -> None:
+        super().__init__(timeout_s, {"Content-Type": "application/json"}, guard.connector)
         self._clock = clock
-        self._timeout_s = timeout_s
-        self._guard = guard
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=self._guard.connector(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"User-Agent": f"Lockstep/{__version__}", "Content-Type": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def carry(self, receiver: Receiver, event: Event) -> Outcome:
         """Post an event to a webhook."""
-        if self._session is None:
-            raise RuntimeError("the connections to webhooks are not open")
         now = self._clock.now()
         body = message(event)
         headers = signed(receiver.secrets(now), event.kf_id, now, body)
