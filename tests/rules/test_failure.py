@@ -521,14 +521,33 @@ def test_a_task_without_a_sign_of_life_fails() -> None:
 @pytest.mark.rule("F14")
 @pytest.mark.parametrize("steps", ["decide", "initialized", "started", "told_to_publish", "publishing"])
 def test_every_task_that_is_waited_for_has_a_deadline(steps: str) -> None:
-    """Also while a request to it is on its way."""
+    """The last request to it is heard out."""
     table = Table("A")
     getattr(table, steps)()
     table.now = table.task("A").life_at
     table.pass_time(Table().policy.task_timeout_s - 1)
     assert table.states["A"] != "failed"
     table.pass_time(1)
+    assert table.states["A"] != "failed"
+    table.land(Silence("nobody there"))
     assert table.states["A"] == "failed"
+
+
+@pytest.mark.rule("F14")
+@pytest.mark.parametrize("steps", ["decide", "initialized", "started", "told_to_publish", "publishing"])
+def test_after_an_outage_of_ours_a_task_is_asked_before_it_fails(steps: str) -> None:
+    """One has gone on meanwhile and its release with it; the other has not, and has had its time."""
+    table = Table("AB")
+    getattr(table, steps)()
+    table.crash()
+    assert table.pass_time(2 * table.policy.task_timeout_s) == dict.fromkeys("AB", Action.GET_STATUS)
+    further = {"decide": TaskState.PENDING, "initialized": TaskState.RUNNING, "started": TaskState.STAGED}
+    gone_on = Answer(further.get(steps, TaskState.PUBLISHED))
+    table.hear(Action.GET_STATUS, {"A": gone_on})
+    assert table.states == {"A": gone_on.state, "B": table.task("B").state}
+    assert table.states["B"] != "failed"
+    table.hear(Action.GET_STATUS, {"B": Silence("nobody there")})
+    assert table.states["B"] == "failed"
 
 
 @pytest.mark.rule("F14")

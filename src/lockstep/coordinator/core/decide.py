@@ -21,6 +21,7 @@ from lockstep.coordinator.core.policy import Policy
 from lockstep.coordinator.core.replies import Receipt, take
 from lockstep.coordinator.core.sends import (
     Send,
+    action_due,
     expire_deliveries,
     next_due,
     plan,
@@ -95,7 +96,7 @@ def decide(
     for receipt in receipts:
         take(draft, receipt, policy)
     epoch = _above_all(draft, epoch, receipts)
-    _pass_deadlines(draft, policy)
+    _pass_deadlines(draft, policy, epoch)
     settle(draft, rules)
     _end_canceling(draft, policy)
     expire_deliveries(draft, policy)
@@ -160,12 +161,14 @@ def _set_lease(draft: Draft, worker: Worker, epoch: int, look_again_at: datetime
         draft.set_release(look_at=look_again_at)
 
 
-def _pass_deadlines(draft: Draft, policy: Policy) -> None:
+def _pass_deadlines(draft: Draft, policy: Policy, epoch: int) -> None:
+    """Fail what has taken too long; a task only when there is nothing left to ask it, however long nobody was here."""
     state, since = draft.release.state, draft.release.step_since
     if state not in _TIMED:
         return
     for task in list(draft.tasks.values()):
-        if holds_up(state, task) and task_deadline(draft, task, policy) <= draft.now:
+        late = holds_up(state, task) and task_deadline(draft, task, policy) <= draft.now
+        if late and task.flight_epoch != epoch and action_due(draft, task) is None:
             message = f"task {task.kf_id} failed: no sign of life in {policy.task_timeout_s:g} s while {task.state}"
             draft.fail_task(task.kf_id, TaskState.FAILED, message)
     if since + timedelta(seconds=policy.release_timeout_s) <= draft.now:

@@ -32,7 +32,7 @@ def plan(draft: Draft, epoch: int) -> tuple[Send, ...]:
     for task in list(draft.tasks.values()):
         if task.flight_epoch == epoch:
             continue
-        action = _cancel_due(draft, task) if draft.release.state in CANCELS else _action_due(draft, task)
+        action = _cancel_due(draft, task) if draft.release.state in CANCELS else action_due(draft, task)
         if action is not None:
             _mark(draft, task, action, epoch)
             sends.append(Send(task.kf_id, task.service_url, action))
@@ -62,14 +62,8 @@ def expire_deliveries(draft: Draft, policy: Policy) -> None:
             draft.set_task(task.kf_id, cancel=Delivery.GIVEN_UP, due_at=None)
 
 
-def _cancel_due(draft: Draft, task: Task) -> Action | None:
-    if cancel_delivered(task):
-        return None
-    waiting = task.cancel is Delivery.DOUBTFUL and task.due_at is not None and draft.now < task.due_at
-    return None if waiting else Action.CANCEL
-
-
-def _action_due(draft: Draft, task: Task) -> Action | None:
+def action_due(draft: Draft, task: Task) -> Action | None:
+    """Return what a task is to be told or asked now, unless something is on its way to it; None for nothing."""
     due = task.due_at is None or task.due_at <= draft.now
     pair = (draft.release.state, task.state)
     if action := NEXT_ACTION.get(pair):
@@ -77,6 +71,13 @@ def _action_due(draft: Draft, task: Task) -> Action | None:
             return Action.GET_STATUS if due else None
         return action
     return Action.GET_STATUS if due and pair in AT_WORK else None
+
+
+def _cancel_due(draft: Draft, task: Task) -> Action | None:
+    if cancel_delivered(task):
+        return None
+    waiting = task.cancel is Delivery.DOUBTFUL and task.due_at is not None and draft.now < task.due_at
+    return None if waiting else Action.CANCEL
 
 
 def _mark(draft: Draft, task: Task, action: Action, epoch: int) -> None:
@@ -99,7 +100,9 @@ def _times(draft: Draft, policy: Policy) -> Iterator[datetime]:
         yield since + timedelta(seconds=policy.release_timeout_s)
         for task in draft.tasks.values():
             if holds_up(state, task):
-                yield task_deadline(draft, task, policy)
+                deadline = task_deadline(draft, task, policy)
+                if deadline > draft.now:  # one that is late by now has been asked, and its answer decides
+                    yield deadline
                 if task.due_at is not None:
                     yield task.due_at
     elif state in CANCELS:
