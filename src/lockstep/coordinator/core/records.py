@@ -147,6 +147,31 @@ class NewRelease:
     tags: tuple[str, ...] = ()
     is_major: bool = False
 
+    def created(self, kf_id: str, uuid: str, version: Version, studies: tuple[str, ...], now: datetime) -> Release:
+        """Return the release as it begins: `waiting`, and due to be looked at.
+
+        Args:
+            kf_id: its id.
+            uuid: its hidden name.
+            version: the number that it is given.
+            studies: its studies, each once.
+            now: the time.
+        """
+        return Release(
+            kf_id=kf_id,
+            uuid=uuid,
+            name=self.name,
+            version=version,
+            studies=studies,
+            created_at=now,
+            step_since=now,
+            description=self.description,
+            author=self.author,
+            tags=self.tags,
+            is_major=self.is_major,
+            look_at=now,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:

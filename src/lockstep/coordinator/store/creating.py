@@ -72,20 +72,8 @@ def create_release(
         raise unknown_studies(unknown)
     take_turns(connection, Turn.VERSIONS)
     highest = connection.execute(_HIGHEST_GIVEN).one_or_none()
-    created = Release(
-        kf_id=ids.kf_id(Prefix.RELEASE),
-        uuid=ids.uuid(),
-        name=new.name,
-        version=candidate_version(highest and Version(*highest)),
-        studies=studies,
-        created_at=now,
-        step_since=now,
-        description=new.description,
-        author=new.author,
-        tags=new.tags,
-        is_major=new.is_major,
-        look_at=now,
-    )
+    version = candidate_version(highest and Version(*highest))
+    created = new.created(ids.kf_id(Prefix.RELEASE), ids.uuid(), version, studies, now)
     tasks = tuple(
         Task(ids.kf_id(Prefix.TASK), *service, created_at=now, state_since=now, life_at=now)
         for service in connection.execute(_ENABLED_SERVICES)

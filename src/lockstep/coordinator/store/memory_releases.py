@@ -45,7 +45,8 @@ class MemoryReleases(MemoryPart):
         if unknown := [study for study in studies if study not in self._tables.studies]:
             raise unknown_studies(unknown)
         tables = self._tables
-        release = self._new_release(new, studies, now)
+        kf_id, version = self._ids.free_kf_id(Prefix.RELEASE, tables.releases), candidate_version(tables.highest_given)
+        release = new.created(kf_id, self._ids.uuid(), version, studies, now)
         tasks = self._new_tasks(now)
         tables.releases[release.kf_id] = release
         tables.numbers[release.kf_id] = len(tables.numbers)
@@ -103,22 +104,6 @@ class MemoryReleases(MemoryPart):
         seen = (release_id for release_id in release_ids if self._tables.seen(release_id, sight))
         views = (TaskView(task, kf_id) for kf_id in seen for task in self._tables.tasks.get(kf_id, {}).values())
         return lists.listed(views, page, lists.TASK_ORDERS, partial(lists.task_matches, which))
-
-    def _new_release(self, new: NewRelease, studies: tuple[str, ...], now: datetime) -> Release:
-        return Release(
-            kf_id=self._ids.free_kf_id(Prefix.RELEASE, self._tables.releases),
-            uuid=self._ids.uuid(),
-            name=new.name,
-            version=candidate_version(self._tables.highest_given),
-            studies=studies,
-            created_at=now,
-            step_since=now,
-            description=new.description,
-            author=new.author,
-            tags=new.tags,
-            is_major=new.is_major,
-            look_at=now,
-        )
 
     def _new_tasks(self, now: datetime) -> dict[str, Task]:
         tasks: dict[str, Task] = {}
