@@ -924,6 +924,7 @@ async def anything(store: Store, chance: random.Random, steps: int) -> None:
     """Do things to a store, some of which are refused."""
     for _ in range(steps):
         releases = (await store.releases(PageOf(100))).rows
+        unsettled = [view for view in releases if view.release.state not in SETTLED_RELEASES]
         services = (await store.services(PageOf(100))).rows
         step = chance.choice(("serve", "delete", "create", "create", "move", "move", "tell", "refused"))
         if step == "serve":
@@ -932,8 +933,8 @@ async def anything(store: Store, chance: random.Random, steps: int) -> None:
             await store.delete_service(chance.choice(services).kf_id)
         elif step == "create":
             await made(store, *chance.sample(STUDIES, chance.randrange(3)))
-        elif step == "move" and releases:
-            await _move(store, chance.choice(releases), chance)
+        elif step == "move" and unsettled:
+            await _move(store, chance.choice(unsettled), chance)
         elif step == "tell" and releases:
             drafts = [EventDraft(chance.choice(list(EventType)), "e") for _ in range(chance.randrange(4))]
             await tell(store, chance.choice(releases).release.kf_id, *drafts)
