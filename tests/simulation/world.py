@@ -134,11 +134,11 @@ class Coordinator:
                 asyncio.get_running_loop().call_soon(self.retire)
             else:
                 asyncio.get_running_loop().call_soon(self.die)
-                await asyncio.Event().wait()
+                await world.never.wait()
         if world.chance(world.faults.slow_store):
             await asyncio.sleep(world.random.uniform(0, 2 * POLICY.lease_s))
         if not self.alive:
-            await asyncio.Event().wait()
+            await world.never.wait()
 
     async def change(self, release_id: str, decide: Callable[[Snapshot], tuple[Change, Any]]) -> Any:
         await self._or_die()
@@ -166,7 +166,7 @@ class Coordinator:
         if self.world.chance(self.world.faults.slow_way):
             await asyncio.sleep(self.world.random.uniform(0, 2 * POLICY.lease_s))
         if not self.alive:
-            await asyncio.Event().wait()
+            await self.world.never.wait()
         if not may_leave():
             self.world.checks.seen["too late to leave"] += 1
             return Silence("too late")
@@ -198,6 +198,8 @@ class World:
         self.workers = self.random.choice((1, 1, 2))
         self.background: set[asyncio.Task[None]] = set()
         self.broken: BaseException | None = None
+        self.never = asyncio.Event()
+        """What the dead wait for, until the loop is closed."""
 
     def chance(self, odds: float) -> bool:
         return odds > 0 and self.random.random() < odds
