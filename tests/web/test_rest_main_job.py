@@ -19,6 +19,7 @@ def test_a_service_is_registered_edited_replaced_and_deleted(serve: Serve) -> No
     async def go() -> None:
         async with coordinator() as c, c.client() as web, serve(status_app({"name": "task"})) as url:
             given = {"name": "reports", "url": url.removeprefix("http://"), "author": "eve", "description": "counts"}
+            given |= {"client_id": "reports-client"}
             made = await web.post("/task-services", json=given)
             service = made.json()
             assert made.status_code == 201
@@ -28,9 +29,12 @@ def test_a_service_is_registered_edited_replaced_and_deleted(serve: Serve) -> No
             path = f"/task-services/{service['kf_id']}"
             patched = await web.patch(path, json={"enabled": False, "kf_id": "TS_00000000"})
             assert (patched.status_code, patched.json()) == (200, {**service, "enabled": False})
-            replaced = await web.put(path, json={"name": "new", "url": url})
-            expected = {**service, "name": "new", "description": "", "author": "admin"}
-            assert (replaced.status_code, replaced.json()) == (200, expected)
+            replaced = await web.put(path, json={"name": "new", "url": url, "description": "", "author": "adam"})
+            expected = {**service, "name": "new", "description": "", "author": "adam", "enabled": False}
+            assert (replaced.status_code, replaced.json()) == (200, expected), "what is left out stays as it is"
+            half = await web.put(path, json={"enabled": True})
+            required = ["This field is required."]
+            assert (half.status_code, half.json()) == (400, {"name": required, "url": required})
             deleted = await web.delete(path)
             assert (deleted.status_code, deleted.content) == (204, b"")
             for method in ("GET", "PATCH", "DELETE"):

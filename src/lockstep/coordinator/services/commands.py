@@ -198,7 +198,7 @@ class Commands:
     async def edit_service(
         self,
         service_id: str,
-        edit: ServiceEdit | ServiceInput,
+        edit: ServiceEdit,
         caller: Caller,
         seen: TaskService | None = None,
     ) -> TaskService:
@@ -211,7 +211,7 @@ class Commands:
         """
         self.access.check(caller, Act.EDIT_SERVICE)
         before = await self.store.service(service_id)
-        fields = edit.model_dump(exclude_unset=isinstance(edit, ServiceEdit))
+        fields = edit.model_dump(exclude_unset=True)
         if caller.kind is not Kind.LOCAL:
             fields.pop("author", None)
         if not fields:

@@ -302,6 +302,13 @@ class ServiceEdit(Input):
     client_id: _ClientId = ""
 
 
+class ServiceReplacement(ServiceEdit):
+    """A change to a task service by clients that send all that they know of it; what they leave out stays as it is."""
+
+    name: Annotated[str, _line(100)]
+    url: _Url
+
+
 class TaskReport(Input):
     """What a task service reports about its task: a state, a progress, or both, and what else it has to say."""
 

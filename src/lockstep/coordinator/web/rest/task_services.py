@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from lockstep.coordinator.core.records import SERVICE_ORDERS, ServiceFilter, TaskService
 from lockstep.coordinator.services.access import Act
-from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput
+from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput, ServiceReplacement
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.bodies import read
 from lockstep.coordinator.web.callers import caller_of
@@ -81,8 +81,8 @@ async def edit_task_service(request: Request, service_id: str) -> Response:
 
 
 async def replace_task_service(request: Request, service_id: str) -> Response:
-    """Set every field of a task service anew, those that are not given to what a new one has."""
-    return await _edit(request, service_id, await read(request, ServiceInput))
+    """Change a task service by sending all of it; what is left out stays as it is."""
+    return await _edit(request, service_id, await read(request, ServiceReplacement))
 
 
 async def delete_task_service(request: Request, service_id: str) -> Response:
@@ -98,7 +98,7 @@ async def check_task_services(request: Request) -> Response:
     return JsonAnswer({"status": "ok"})
 
 
-async def _edit(request: Request, service_id: str, edit: ServiceEdit | ServiceInput) -> Response:
+async def _edit(request: Request, service_id: str, edit: ServiceEdit) -> Response:
     base_url(request)
     seen = await _seen(request, service_id)
     return _shown(request, await desk_of(request).commands.edit_service(service_id, edit, caller_of(request), seen))
@@ -154,7 +154,7 @@ OPERATIONS: Final = (
         call=replace_task_service,
         shape=ServiceShape,
         also=(404,),
-        body=ServiceInput,
+        body=ServiceReplacement,
         conditional=True,
     ),
     Operation(
