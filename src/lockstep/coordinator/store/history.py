@@ -20,9 +20,9 @@ from lockstep.coordinator.core.records import Study, TaskService
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.catalogue import facts_here
 from lockstep.coordinator.store.changing import add_to_tallies
+from lockstep.coordinator.store.delivering import end_of_log, pass_over
 from lockstep.coordinator.store.found_by import publish_studies, store_tags
 from lockstep.coordinator.store.fresh import FreshIds
-from lockstep.coordinator.store.outbox import end_of_log, pass_over
 from lockstep.coordinator.store.rows import (
     EVENT_COLUMNS,
     NOTE_COLUMNS,
