@@ -146,6 +146,14 @@ async def _must_exist(store: Store, which: TaskFilter, sight: Sight) -> None:
         raise Invalid({"release": [str(error)]}) from None
     try:
         if which.task_service_id is not None:
-            await store.service(which.task_service_id)
+            await _service_must_exist(store, which.task_service_id, sight)
     except NotFound as error:
         raise Invalid({"task_service": [str(error)]}) from None
+
+
+async def _service_must_exist(store: Store, service_id: str, sight: Sight) -> None:
+    """Let a service pass that is there; those who see part of the releases know services by the tasks that they see."""
+    if sight.everything:
+        await store.service(service_id)
+    elif (await store.tasks(PageOf(1), TaskFilter(task_service_id=service_id), sight)).count == 0:
+        raise NotFound(f"There is no task service {service_id}.")

@@ -12,6 +12,7 @@ from lockstep.coordinator.core.records import Event, NewEvent, NewNote, ReleaseN
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.commands import Commands
 from lockstep.coordinator.services.inputs import NoteEdit
+from lockstep.protocol.states import SETTLED_RELEASES
 
 
 async def create_note(commands: Commands, new: NewNote, caller: Caller) -> ReleaseNote:
@@ -65,14 +66,21 @@ async def remove_note(commands: Commands, note_id: str, caller: Caller, seen: Re
 async def write_event(commands: Commands, new: NewEvent, caller: Caller) -> Event:
     """Write down what happened elsewhere. Events are never changed: what happened has happened.
 
-    A service, and who has nothing but a callback token, may write about their own tasks.
+    A service may write about its own tasks; who has nothing but a callback token, until the task's release has ended.
 
     Raises:
         Invalid: what it is about is not there, or does not belong together.
     """
     own = new.task_id is not None and await commands.is_own(caller, new.task_id)
+    if own and caller.kind is Kind.TASK:
+        own = not await _has_ended(commands, caller.name)
     commands.access.check(caller, Act.WRITE_EVENT, own=own)
     event = await commands.store.add_event(replace(new, actor=caller.name), commands.clock.now())
     if event.release_id is not None:
         await commands.announcer.announce(event.release_id)
     return event
+
+
+async def _has_ended(commands: Commands, task_id: str) -> bool:
+    view = await commands.store.task(task_id)
+    return (await commands.store.release(view.release_id)).release.state in SETTLED_RELEASES
