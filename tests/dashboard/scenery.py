@@ -108,7 +108,7 @@ def _move(draft: Draft, task: Task, states: tuple[TaskState, ...], told: Action)
     draft.move_task(task.kf_id, *states)
 
 
-def _fail(name: str, cause: str, *, ending: ReleaseState = ReleaseState.FAILED) -> Act:
+def fail(name: str, cause: str, *, ending: ReleaseState = ReleaseState.FAILED) -> Act:
     """Return an act: one service fails, and with it the release."""
 
     def act(draft: Draft) -> None:
@@ -179,7 +179,7 @@ async def _happen(c: Coordinator, reports: SqliteReports) -> dict[str, str]:
     await past.tasks(failed, TaskState.PUBLISHING, told=Action.PUBLISH, apart_s=0.5)
     await past.act(failed, lambda draft: _publish_first(draft, "Release reports"))
     await past.after(seconds=40).act(
-        failed, _fail("FHIR loader", "request to publish task failed: HTTP 500, 'index locked'")
+        failed, fail("FHIR loader", "request to publish task failed: HTTP 500, 'index locked'")
     )
     shown["partial"] = failed
 
@@ -188,7 +188,7 @@ async def _happen(c: Coordinator, reports: SqliteReports) -> dict[str, str]:
     await past.after(seconds=1).release(broken, ReleaseState.INITIALIZING)
     await past.after(seconds=30).act(
         broken,
-        _fail(
+        fail(
             "Portal ETL",
             "request to initialize task failed: could not reach http://portal-etl:8080: Connection refused",
         ),

@@ -1,19 +1,23 @@
 """What pages work out before they show it: health, steps, timelines, counts, and words."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from lockstep.coordinator.core.callers import LOCAL
+from lockstep.coordinator.core.draft import Draft
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import Event, EventFilter, PageOf, TaskService
 from lockstep.coordinator.web.dashboard import history, report, timeline, words
 from lockstep.coordinator.web.dashboard.health import health
+from lockstep.coordinator.web.dashboard.markdown import to_line
 from lockstep.coordinator.web.dashboard.steps import steps
 from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
-from tests.dashboard.scenery import FIVE, Past
+from tests.dashboard.scenery import FIVE, Past, fail
 from tests.faces import STUDIES, coordinator, status_app
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -69,7 +73,7 @@ def test_the_steps_of_a_release_say_what_each_waits_for() -> None:
             release_id = await past.staged("Winter", STUDIES[:1], work_s=60)
             view = await c.store.release(release_id)
             moves = history.moves_of_release(await c.store.events_after(release_id, 0, 1000))
-            found = steps(view, moves, datetime.now(UTC))
+            found = steps(view, moves)
             assert [(step.name, step.how) for step in found] == [
                 ("Created", "done"),
                 ("Get ready", "done"),
@@ -102,13 +106,99 @@ def test_a_timeline_has_a_row_for_every_service_and_squeezes_a_long_review(servi
             assert len(drawn.rows) == services
             assert drawn.review is not None
             assert drawn.review.text == "review 5 d"
-            edges = [float(bar.x.rstrip("%")) + float(bar.width.rstrip("%")) for row in drawn.rows for bar in row.bars]
+            edges = [bar.x + bar.width for row in drawn.rows for bar in row.bars]
             assert all(edge <= 100.5 for edge in edges)
-            work = [float(bar.width.rstrip("%")) for row in drawn.rows for bar in row.bars if bar.state == "running"]
+            work = [bar.width for row in drawn.rows for bar in row.bars if bar.state == "running"]
             assert not services or max(work) > 40
             assert view.release.state is ReleaseState.PUBLISHED
 
     asyncio.run(go())
+
+
+def test_many_services_are_drawn_as_a_path_for_each_state() -> None:
+    """A row for each stays what it is; only the marks that the page carries become fewer."""
+
+    async def go() -> None:
+        async with coordinator() as c:
+            for number in range(70):
+                await c.service(f"service {number}", url=f"http://s{number}:80")
+            release_id = await Past(c.store, ago=timedelta(hours=3)).staged("Winter", STUDIES[:1], work_s=60)
+            view, events = await c.store.release(release_id), await c.store.events_after(release_id, 0, 5000)
+            lanes = history.lanes(view.release, view.tasks, events)
+            drawn = timeline.draw(view.release, lanes, history.moves_of_release(events), datetime.now(UTC))
+            assert drawn.dense
+            assert set(drawn.paths) == set(drawn.states) == {"waiting", "pending", "running", "staged"}
+            bars = [bar for row in drawn.rows for bar in row.bars]
+            assert sum(path.count("M") for path in drawn.paths.values()) == len(bars)
+
+    asyncio.run(go())
+
+
+def test_what_went_wrong_comes_first_and_many_services_are_tallied() -> None:
+    """With fifty services nobody has to look for the one that failed."""
+
+    async def go() -> None:
+        async with coordinator() as c, c.client() as web:
+            for number in range(20):
+                await c.service(f"service {number}", url=f"http://s{number}:80")
+            past = Past(c.store, ago=timedelta(hours=3))
+            release_id = await past.staged("Winter", STUDIES[:1])
+            await past.act(release_id, fail("service 17", "the index is locked"))
+            page = (await web.get(f"/releases/{release_id}", headers={"Accept": "text/html"})).text
+            lanes = page.partition('class="lanes many"')[2].partition("</ul>")[0]
+            assert lanes.index("service 17<") < lanes.index("the index is locked") < lanes.index("service 0<")
+            tally = page.partition('data-live="lanes"')[2].partition("</p>")[0]
+            assert "1 failed" in tally
+            assert "19 canceled" in tally
+
+    asyncio.run(go())
+
+
+def test_a_failure_waits_for_a_person_until_a_later_release_takes_its_studies_up() -> None:
+    """What was partly published goes on waiting until all of it is public."""
+
+    async def go() -> None:
+        async with coordinator() as c, c.client() as web:
+            await c.service("index")
+            past = Past(c.store, ago=timedelta(hours=9))
+            failed = await past.staged("Broken", STUDIES[:2])
+            await past.act(failed, fail("index", "no room"))
+            partly = await past.after(minutes=1).staged("Half", STUDIES[:1])
+            await past.release(partly, ReleaseState.PUBLISHING)
+            await past.act(partly, _half)
+            assert await _asks(web) == {"Broken", "Half"}
+            other = await past.after(minutes=1).staged("Other", STUDIES[2:])
+            assert await _asks(web) == {"Broken", "Half", "Other"}
+            again = await past.after(minutes=1).staged("Again", STUDIES[:2])
+            assert await _asks(web) == {"Half", "Other", "Again"}
+            await past.published(again)
+            assert await _asks(web) == {"Other"}
+            assert (await c.store.release(other)).release.state is ReleaseState.STAGED
+
+    asyncio.run(go())
+
+
+def _half(draft: Draft) -> None:
+    draft.set_release(partially_published=True)
+    draft.move_release(ReleaseState.CANCELING)
+    draft.move_release(ReleaseState.FAILED)
+
+
+async def _asks(web: httpx.AsyncClient) -> set[str]:
+    page = (await web.get("/", headers={"Accept": "text/html"})).text
+    return set(re.findall(r'<p class="what"><a [^>]*>([^<]*)', page))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Five *studies*.\n\n* counts\n* consent `codes`", "Five studies. • counts • consent codes"),
+        ("1. one\n2. two\n   - deeper", "1. one 2. two • deeper"),
+        ("# Title\nand\ntext", "Title and text"),
+    ],
+)
+def test_markdown_in_one_line_keeps_the_marks_of_its_lists(text: str, line: str) -> None:
+    assert to_line(text) == line
 
 
 def test_a_count_is_shown_with_what_it_was_or_as_unknown() -> None:
@@ -120,12 +210,14 @@ def test_a_count_is_shown_with_what_it_was_or_as_unknown() -> None:
     diff = {
         "totals": {"participants": cells["participants"], "samples": cells["samples"], "families": cells["families"]},
         "study_diffs": {"SD_00000001": {"kind": "changed", "entities": cells}},
-        "flags": [{"study_id": "SD_00000001", "message": "participants of SD_00000001 fall"}],
+        "flags": [
+            {"study_id": "SD_00000001", "entity": "study-files", "message": "study-files of SD_00000001 fall (-8 %)"}
+        ],
     }
     found = report.shown(diff, {"SD_00000001": "Hearts"})
     assert found.columns == ("participants", "samples")
     assert found.silent == ("families",)
-    assert [(study.name, study.sentences) for study in found.flags] == [("Hearts", ("participants fall",))]
+    assert [(study.name, study.sentences) for study in found.flags] == [("Hearts", ("study files fall (\u22128 %)",))]
     fallen, new = found.rows[0].figures
     assert fallen is not None
     assert new is not None

@@ -4,7 +4,7 @@ HTML in it is shown as the text that it is; links lead to the web or a mail addr
 nothing is loaded from elsewhere. What comes out is safe to put into a page.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
@@ -57,7 +57,13 @@ def to_html(text: str) -> Markup:
 
 
 def to_line(text: str, longest: int = 140) -> str:
-    """Return the beginning of a text in one line, without the marks of Markdown."""
-    blocks = ("".join(child.content or " " for child in token.children or ()) for token in _PARSER.parse(text))
-    line = " ".join(" ".join(blocks).split())
+    """Return the beginning of a text in one line, without the marks of Markdown but those of its lists."""
+    line = " ".join(" ".join(_words(_PARSER.parse(text))).split())
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
+
+
+def _words(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "list_item_open":
+            yield f"{token.info}{token.markup}" if token.info else "\N{BULLET}"
+        yield "".join(" " if child.type.endswith("break") else child.content for child in token.children or ())

@@ -106,7 +106,10 @@ class Pages:
             "ago": lambda moment: words.ago(moment, now()),
             "since": lambda moment: words.between(moment, now()),
             "until": words.between,
-            **{name: getattr(words, name) for name in ("exact", "date", "number", "signed", "seconds", "listed")},
+            **{
+                name: getattr(words, name)
+                for name in ("exact", "minute", "date", "number", "signed", "seconds", "listed")
+            },
             "count": words.count,
             "told": self._told,
             "move": history.move_of,

@@ -60,9 +60,17 @@ def waits_for(view: ReleaseView) -> str:
     open_ones = [task for task in view.tasks if not reached(task.state, goal)]
     if not open_ones:
         return "No service holds it up."
-    done = len(view.tasks) - len(open_ones)
+    return f"{how_far(view)}; waits for {listed(names(open_ones))}."
+
+
+def how_far(view: ReleaseView) -> str:
+    """Return on how many services the current step is done; empty where nobody does anything."""
+    goal = _GOAL.get(view.release.state)
+    if goal is None or not view.tasks:
+        return ""
+    done = sum(reached(task.state, goal) for task in view.tasks)
     verb = {TaskState.PENDING: "ready", TaskState.STAGED: "staged", TaskState.PUBLISHED: "published"}[goal]
-    return f"{done} of {count(len(view.tasks), 'service')} {verb}; waits for {listed(names(open_ones))}."
+    return f"{done} of {count(len(view.tasks), 'service')} {verb}"
 
 
 def ended(view: ReleaseView) -> str:

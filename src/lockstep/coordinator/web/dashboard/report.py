@@ -106,7 +106,9 @@ def flags_of(diff: Mapping[str, Any] | None, names: Mapping[str, str]) -> tuple[
     for flag in map(_mapping, flags if isinstance(flags, list) else ()):
         kf_id, sentence = flag.get("study_id"), flag.get("message")
         if isinstance(sentence, str):
-            found.setdefault(str(kf_id), []).append(sentence.replace(f" of {kf_id}", "", 1))
+            entity = str(flag.get("entity", ""))
+            said = sentence.replace(f" of {kf_id}", "", 1).replace(entity, entity.replace("-", " "), 1)
+            found.setdefault(str(kf_id), []).append(said.replace("(-", f"({MINUS}"))
     return tuple(Flagged(kf_id, names.get(kf_id, kf_id), tuple(said)) for kf_id, said in found.items())
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from lockstep.coordinator.core.records import ReleaseView
-from lockstep.coordinator.web.dashboard.progress import sentence
+from lockstep.coordinator.web.dashboard.progress import how_far
 from lockstep.coordinator.web.dashboard.words import between, count
 from lockstep.protocol.states import ReleaseState
 
@@ -34,7 +34,7 @@ _STEPS: Final = (
 _LINE: Final = tuple(state for _, state, _ in _STEPS)
 
 
-def steps(view: ReleaseView, moves: Sequence[tuple[str, datetime]], now: datetime) -> list[Step]:
+def steps(view: ReleaseView, moves: Sequence[tuple[str, datetime]]) -> list[Step]:
     """Return the steps of a release, with how long those that are done took."""
     release = view.release
     times = {"waiting": release.created_at, **dict(moves)}
@@ -50,11 +50,17 @@ def steps(view: ReleaseView, moves: Sequence[tuple[str, datetime]], now: datetim
             found.append(Step(name, "broken", release.state.value, f"{release.state.value.capitalize()} here."))
         elif number == here:
             for_person = state is _S.STAGED and release.publish_order is None
-            text = f"{sentence(view)} {'' if for_person else f'{between(release.step_since, now)} so far.'}"
-            found.append(Step(name, "now you" if for_person else "now", state.value, text.strip()))
+            found.append(Step(name, "now you" if for_person else "now", state.value, _now(view)))
         else:
             found.append(Step(name, "ahead", "waiting", "Not reached." if stopped else ahead))
     return found
+
+
+def _now(view: ReleaseView) -> str:
+    """Return how far the step is that is under way; the head of the page says whom it waits for."""
+    if view.release.state is _S.STAGED:
+        return "It waits for a person." if view.release.publish_order is None else "Publishing waits for its turn."
+    return f"{how_far(view) or 'Under way'}."
 
 
 def _took(times: dict[str, datetime], number: int, view: ReleaseView) -> str:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from lockstep.coordinator.core.model import Release
@@ -28,10 +29,10 @@ _STEPS_S: Final = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One state of one task."""
+    """One state of one task; its place and length are percent of the width."""
 
-    x: str
-    width: str
+    x: float
+    width: float
     state: str
     title: str
 
@@ -67,8 +68,23 @@ class Timeline:
     review: Mark | None
     states: tuple[str, ...]
 
+    @property
+    def passed(self) -> list[str]:
+        """Return the states that take their time; in the others a task has ended."""
+        return [state for state in self.states if state not in SETTLED_TASKS]
 
-@dataclass(frozen=True, slots=True)
+    @property
+    def paths(self) -> dict[str, str]:
+        """Return the bars of each state as one path of lines, which a page with hundreds of services can carry."""
+        found: dict[str, str] = {}
+        for row in self.rows:
+            for bar in row.bars:
+                line = f"M{bar.x:g} {row.y + self.row_height // 2}h{bar.width:g}"
+                found[bar.state] = found.get(bar.state, "") + line
+        return found
+
+
+@dataclass(frozen=True)
 class _Scale:
     """Turns times into places; the time of review may be squeezed."""
 
@@ -88,7 +104,11 @@ class _Scale:
 
     def place(self, moment: datetime) -> float:
         """Return where a time is, in percent of the width."""
-        return 100 * self._worked_s(min(moment, self.end)) / max(1e-6, self._worked_s(self.end))
+        return 100 * self._worked_s(min(moment, self.end)) / self._whole_s
+
+    @cached_property
+    def _whole_s(self) -> float:
+        return max(1e-6, self._worked_s(self.end))
 
 
 def draw(release: Release, lanes: Sequence[Lane], moves: Sequence[tuple[str, datetime]], now: datetime) -> Timeline:
@@ -141,7 +161,7 @@ def _bars(scale: _Scale, lane: Lane, *, dense: bool) -> tuple[Bar, ...]:
         x, until = scale.place(span.start), scale.place(span.end or scale.end)
         if dense and until - x < 0.05:  # noqa: PLR2004 - nothing to be seen at this size
             continue
-        found.append(Bar(_percent(x), _percent(max(0.15, until - x)), span.state, "" if dense else _title(span)))
+        found.append(Bar(round(x, 2), round(max(0.15, until - x), 2), span.state, "" if dense else _title(span)))
     return tuple(found)
 
 

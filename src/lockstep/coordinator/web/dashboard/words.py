@@ -67,6 +67,11 @@ def exact(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%-d %B %Y, %H:%M:%S} UTC"
 
 
+def minute(moment: datetime) -> str:
+    """Return a time to the minute, in UTC, without its year."""
+    return f"{moment.astimezone(UTC):%-d %b, %H:%M} UTC"
+
+
 def date(moment: datetime) -> str:
     """Return the day of a time, in UTC."""
     return f"{moment.astimezone(UTC):%-d %B %Y}"

@@ -55,14 +55,17 @@ async def home(request: Request) -> Page:
     in_flight = await store.releases(PageOf(_IN_FLIGHT), ReleaseFilter(_MOVING), sight)
     moving = in_flight.rows
     failed = (await store.releases(PageOf(_ENDED_BADLY), ReleaseFilter((_S.FAILED,)), sight)).rows
-    published = (await store.releases(PageOf(1, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)).rows
+    published = (
+        await store.releases(PageOf(_IN_FLIGHT, order="-published_at"), ReleaseFilter((_S.PUBLISHED,)), sight)
+    ).rows
     services = (await store.services(PageOf(_SERVICES))).rows if may(request).see_services else ()
     events = (await store.events(PageOf(_EVENTS), EventFilter(), sight)).rows
     begun = bool(staged or moving or failed or published)
     first_steps = [] if begun else [ask async for ask in _first_steps(request, services)]
     recent = [view for view in failed if now - view.release.step_since < _FAILURES_SHOWN_FOR]
+    open_failures = [view for view in recent if not _taken_up(view, [*staged, *moving], published)]
     values = {
-        "attention": [*_staged(staged), *_failed(recent), *_down(services), *first_steps],
+        "attention": [*_staged(staged), *_failed(open_failures), *_down(services), *first_steps],
         "flight": [Flight(view.release, step_percent(view), sentence(view)) for view in moving],
         "more_in_flight": in_flight.count - len(moving),
         "current": published[0] if published else None,
@@ -90,6 +93,15 @@ def _staged(views: Sequence[ReleaseView]) -> Iterator[Ask]:
         )
 
 
+def _taken_up(failed: ReleaseView, begun: Sequence[ReleaseView], published: Sequence[ReleaseView]) -> bool:
+    """Tell whether a later release has all of a failed one's studies; what was partly published has to be public."""
+    later = published if failed.release.partially_published else [*begun, *published]
+    studies = set(failed.release.studies)
+    return any(
+        view.release.created_at > failed.release.step_since and studies <= set(view.release.studies) for view in later
+    )
+
+
 def _failed(views: Sequence[ReleaseView]) -> Iterator[Ask]:
     for view in views:
         release = view.release
@@ -102,7 +114,7 @@ def _failed(views: Sequence[ReleaseView]) -> Iterator[Ask]:
             partly + sentence(view),
             f"/releases/{release.kf_id}",
             detail=str(release.version),
-            action="Look",
+            action="See why",
             since=release.step_since,
         )
 
@@ -117,7 +129,7 @@ def _down(services: Sequence[TaskService]) -> Iterator[Ask]:
                 service.name,
                 f"It has not answered the last {service.last_ok_status} looks at its status.",
                 f"/services/{service.kf_id}",
-                action="Look",
+                action="See why",
             )
 
 

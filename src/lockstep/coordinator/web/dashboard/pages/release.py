@@ -1,5 +1,6 @@
 """A release: everything that is known of it, on one page."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ EVENTS: Final = 5000
 
 REPORT_WAITS_S: Final = 0.06
 _LOG_SHORT, _LOG_LONG = 40, 500
+_FEW: Final = 12
 _REPORTED: Final = frozenset(ReleaseState) - {ReleaseState.WAITING, ReleaseState.INITIALIZING}
 _FIXED: Final = frozenset({ReleaseState.PUBLISHING, *SETTLED_RELEASES})
 LIVE: Final = ("head", "steps", "partial", "lanes", "timeline", "report", "notes", "log")
@@ -46,7 +48,9 @@ async def show(request: Request) -> Page:
         "sentence": sentence(view),
         "percent": step_percent(view),
         "will_be": await will_be(request, view),
-        "steps": steps(view, moves, now),
+        "steps": steps(view, moves),
+        "tasks": sorted(view.tasks, key=lambda task: not task.last_error),
+        "tally": tally(view),
         "lanes": lanes,
         "line": timeline.draw(release, lanes, moves, now),
         "partial": partial(view),
@@ -81,6 +85,12 @@ async def will_be(request: Request, view: ReleaseView) -> str:
         return ""
     numbers = await desk_of(request).store.numbers()
     return str(final_version(numbers.published, is_major=view.release.is_major))
+
+
+def tally(view: ReleaseView) -> list[tuple[str, int]]:
+    """Return how many tasks are in each state, where there are too many to be seen at once."""
+    amounts = Counter(task.state for task in view.tasks)
+    return [(state.value, amounts[state]) for state in TaskState if state in amounts] if len(view.tasks) > _FEW else []
 
 
 def partial(view: ReleaseView) -> Mapping[str, Sequence[Task]] | None:
