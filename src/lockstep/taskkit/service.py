@@ -46,6 +46,8 @@ takes 43 ms at the median with Python's own interval and 5 ms with this one; of 
 _GRACEFUL_S: Final = 2
 """How long `run` lets requests that are under way come to their end."""
 
+_log = logging.getLogger(__name__)
+
 F = TypeVar("F", bound=TaskFunction)
 
 
@@ -110,6 +112,8 @@ class TaskService:
             stored = tasks.get(task_id)
             return None if stored is None else stored.callback_token
 
+        unknown = f"does not know its coordinator ({COORDINATOR_VARIABLES[0]}), which finds out by asking now and then"
+        self._how_it_reports = f"reports to {url}" if url else unknown
         coordinator = Coordinator(url, token, callback_token) if url else None
         reporter = Reporter(
             coordinator,
@@ -151,6 +155,7 @@ class TaskService:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         check_host(host, self.identity)
         self.desk.store.open()
+        _log.info("%s %s", self.name, self._how_it_reports)
         uvicorn.run(self, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACEFUL_S)
 
     async def admit(self, headers: Mapping[str, str]) -> None:
