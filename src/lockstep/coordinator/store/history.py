@@ -9,20 +9,25 @@ No release in flight comes this way, and none is given a time to look at it: the
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import count
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Table, insert, select, true, update
 
 from lockstep.coordinator.core.history import History, Record, Sorted
-from lockstep.coordinator.core.model import Release, Task
+from lockstep.coordinator.core.model import Task
 from lockstep.coordinator.core.records import Study, TaskService
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.catalogue import facts_here
 from lockstep.coordinator.store.changing import add_to_tallies
 from lockstep.coordinator.store.delivering import end_of_log, pass_over
-from lockstep.coordinator.store.found_by import publish_studies, store_tags
 from lockstep.coordinator.store.fresh import FreshIds
+from lockstep.coordinator.store.history_releases import (
+    insert_releases,
+    point_studies,
+    set_times,
+    update_release,
+    with_same_version,
+)
 from lockstep.coordinator.store.rows import (
     EVENT_COLUMNS,
     NOTE_COLUMNS,
@@ -31,7 +36,7 @@ from lockstep.coordinator.store.rows import (
     TASK_COLUMNS,
     AnyRow,
     Values,
-    from_release,
+    differing,
     to_event,
     to_note,
     to_release,
@@ -39,20 +44,15 @@ from lockstep.coordinator.store.rows import (
     to_task,
 )
 from lockstep.coordinator.store.tables import (
-    CANDIDATE,
-    PUBLISHING,
     event,
     events_of,
     release,
     release_note,
-    release_study,
     releases_in,
     study,
-    study_published,
     task,
     task_service,
     tasks_in,
-    version_ledger,
 )
 from lockstep.coordinator.store.turns import Turn, take_turns
 from lockstep.protocol.states import ReleaseState
@@ -61,54 +61,6 @@ _AT_ONCE: Final = 5000
 """Ids in one statement; databases take some thirty thousand values at most."""
 
 _TASKS_HERE: Final = select(*TASK_COLUMNS).join_from(task, task_service, task.c.service_id == task_service.c.kf_id)
-_LAST_ORDER: Final = select(func.coalesce(func.max(release.c.publish_order), 0))
-_IS_NUMBER: Final = (
-    version_ledger.c.major == bindparam("of_major"),
-    version_ledger.c.minor == bindparam("of_minor"),
-    version_ledger.c.patch == bindparam("of_patch"),
-)
-_GIVEN_AS: Final = select(version_ledger.c.kind).where(*_IS_NUMBER)
-_PUBLISHED_AS: Final = update(version_ledger).where(*_IS_NUMBER).values(kind=PUBLISHING)
-_SAME_VERSION: Final = (
-    select(release.c.kf_id)
-    .where(
-        release.c.major == bindparam("of_major"),
-        release.c.minor == bindparam("of_minor"),
-        release.c.patch == bindparam("of_patch"),
-        release.c.state == ReleaseState.PUBLISHED,
-        release.c.kf_id != bindparam("of_kf_id"),
-    )
-    .order_by(release.c.position)
-    .limit(1)
-)
-_OF_STUDY: Final = (
-    select(release.c.position)
-    .join_from(release_study, release, release.c.position == release_study.c.release_position)
-    .where(release_study.c.study_id == study.c.kf_id)
-    .order_by(release.c.created_at.desc(), release.c.position.desc())
-    .limit(1)
-)
-_POINT_AT_NEWEST: Final = (
-    update(study)
-    .where(study.c.kf_id.in_(bindparam("study_ids", expanding=True)))
-    .values(
-        newest_release=_OF_STUDY.scalar_subquery(),
-        newest_published=_OF_STUDY.where(release.c.state == ReleaseState.PUBLISHED).scalar_subquery(),
-    )
-)
-_TIMED: Final = select(release.c.position, release.c.kf_id, release.c.state, release.c.step_since)
-_SET_TIME: Final = update(release).where(release.c.position == bindparam("at_position"))
-_SET_PUBLIC_SINCE: Final = (
-    update(study_published)
-    .where(study_published.c.release_position == bindparam("at_position"))
-    .values(published_at=bindparam("at"))
-)
-_SET_TASK_TIME: Final = update(task).values(state_since=bindparam("at"), life_at=bindparam("at"))
-_ITS_TIME: Final = _SET_TASK_TIME.where(task.c.kf_id == bindparam("of_kf_id"))
-_TIME_OF_RELEASE: Final = _SET_TASK_TIME.where(
-    task.c.release_id == bindparam("of_kf_id"), task.c.state_since == task.c.created_at
-)
-"""A task of which no event tells came to its state with its release."""
 
 
 def sorted_out(connection: Connection, given: History) -> Sorted:
@@ -171,7 +123,7 @@ class _Bringing:
             pass_over(self._connection, before, now)
         self._update(event, self.events[1], _without_position)
         self._count()
-        self._set_times()
+        set_times(self._connection, self._given.moments)
 
     def _rows(self, query: Any, table: Table, given: Sequence[Any]) -> dict[str, AnyRow]:  # noqa: ANN401 - any select
         """Return the rows that there are of what is given, by their ids."""
@@ -195,67 +147,22 @@ class _Bringing:
         return set(self._connection.execute(known).scalars()) if services else set()
 
     def _find_same_versions(self) -> None:
-        published = [each for each in self._new_releases if each.state is ReleaseState.PUBLISHED]
         first: dict[Version, str] = {}
-        for each in published:
-            with_it = self._connection.execute(
-                _SAME_VERSION, {**_number(each.version), "of_kf_id": each.kf_id}
-            ).scalar()
-            if other := with_it or first.get(each.version):
-                self.sorted.same_version[each.kf_id] = other
-            first.setdefault(each.version, each.kf_id)
-
-    @property
-    def _new_releases(self) -> list[Release]:
-        return self.releases[0]
+        for each in self.releases[0]:
+            if each.state is ReleaseState.PUBLISHED:
+                if other := with_same_version(self._connection, each) or first.get(each.version):
+                    self.sorted.same_version[each.kf_id] = other
+                first.setdefault(each.version, each.kf_id)
 
     def _store_releases(self) -> None:
-        order = count(1 + self._connection.execute(_LAST_ORDER).scalar_one())
-        touched: set[str] = set()
-        for each in self._new_releases:
-            values = {**from_release(each), "uuid": self._uuid(each.kf_id)}
-            if each.state is ReleaseState.PUBLISHED:
-                values |= {"publish_order": next(order), "published_at": each.published_at or each.created_at}
-            inserted = insert(release).values(values).returning(release.c.position)
-            position = self._connection.execute(inserted).scalar_one()
-            self._hang_on(position, each, values["published_at"])
-            store_tags(self._connection, position, each.tags)
-            touched.update(each.studies)
-        for before, after in self.releases[1]:
-            position = self._releases_here[after.kf_id].position
-            self._connection.execute(
-                update(release).where(release.c.position == position), _differing(from_release, before, after)
-            )
-            if before.tags != after.tags:
-                store_tags(self._connection, position, after.tags, before.tags)
+        new, changed = self.releases
+        insert_releases(self._connection, new, self._uuid)
+        touched = {study_id for each in new for study_id in each.studies}
+        for before, after in changed:
+            update_release(self._connection, self._releases_here[after.kf_id].position, before, after)
             if set(before.studies) != set(after.studies):
-                for table in (release_study, study_published):
-                    self._connection.execute(delete(table).where(table.c.release_position == position))
-                self._hang_on(position, after, before.published_at)
                 touched.update(before.studies, after.studies)
-            if before.version != after.version:
-                self._give(after)
-        if touched:
-            self._connection.execute(_POINT_AT_NEWEST, {"study_ids": sorted(touched)})
-
-    def _hang_on(self, position: int, stored: Release, published_at: datetime | None) -> None:
-        """Store what hangs on a release: its studies, what is public of them, and its number."""
-        if stored.studies:
-            held = [{"study_id": study_id, "release_position": position} for study_id in stored.studies]
-            self._connection.execute(insert(release_study), held)
-        if published_at is not None:
-            publish_studies(self._connection, position, published_at)
-        self._give(stored)
-
-    def _give(self, stored: Release) -> None:
-        number = _number(stored.version)
-        kind = PUBLISHING if stored.state is ReleaseState.PUBLISHED else CANDIDATE
-        given = self._connection.execute(_GIVEN_AS, number).scalar_one_or_none()
-        if given is None:
-            row = {name.removeprefix("of_"): value for name, value in number.items()}
-            self._connection.execute(insert(version_ledger), {**row, "kind": kind, "release_id": stored.kf_id})
-        elif given != kind and kind == PUBLISHING:
-            self._connection.execute(_PUBLISHED_AS, number)
+        point_studies(self._connection, touched)
 
     def _insert(
         self, table: Table, new: Sequence[Record], values: Callable[[Record], Values], *, named: bool = True
@@ -270,7 +177,7 @@ class _Bringing:
     ) -> None:
         for before, after in changed:
             this = update(table).where(table.c.kf_id == after.kf_id)
-            self._connection.execute(this, _differing(values, before, after))
+            self._connection.execute(this, differing(values, before, after))
 
     def _uuid(self, kf_id: str) -> str:
         return self._given.uuids.get(kf_id) or self._ids.uuid()
@@ -284,7 +191,7 @@ class _Bringing:
         return values
 
     def _count(self) -> None:
-        more = Counter(releases_in(each.state) for each in self._new_releases)
+        more = Counter(releases_in(each.state) for each in self.releases[0])
         more.update(tasks_in(each.state) for each in self.tasks[0])
         more.update(events_of(each.event_type) for each in self.events[0])
         for before, after in self.tasks[1]:
@@ -294,20 +201,6 @@ class _Bringing:
             more.update({events_of(now.event_type): 1})
             more.subtract({events_of(was.event_type): 1})
         add_to_tallies(self._connection, more)
-
-    def _set_times(self) -> None:
-        """Set when releases and tasks came to the state that they are in."""
-        moments = self._given.moments
-        if own := [{"of_kf_id": kf_id, "at": at} for kf_id, at in moments.items()]:
-            self._connection.execute(_ITS_TIME, own)
-        for row in self._connection.execute(_TIMED.where(release.c.kf_id.in_(list(moments)))).all() if moments else ():
-            at = moments[row.kf_id]
-            if at != row.step_since:
-                is_public = row.state is ReleaseState.PUBLISHED
-                values = {"step_since": at, **({"published_at": at} if is_public else {})}
-                self._connection.execute(_SET_TIME.values(values), {"at_position": row.position})
-                self._connection.execute(_SET_PUBLIC_SINCE, {"at_position": row.position, "at": at})
-            self._connection.execute(_TIME_OF_RELEASE, {"of_kf_id": row.kf_id, "at": at})
 
 
 def _plain(each: Any) -> Values:  # noqa: ANN401 - a record whose fields are the columns of its table
@@ -320,12 +213,3 @@ def _without_position(each: Any) -> Values:  # noqa: ANN401 - as `_plain`
 
 def _study_values(each: Study) -> Values:
     return {name: getattr(each, name) for name in ("kf_id", "name", "visible", "deleted", "created_at")}
-
-
-def _number(version: Version) -> Values:
-    return {"of_major": version.major, "of_minor": version.minor, "of_patch": version.patch}
-
-
-def _differing(values: Callable[[Record], Values], before: Record, after: Record) -> Values:
-    was = values(before)
-    return {name: value for name, value in values(after).items() if value != was[name]}

@@ -4,8 +4,9 @@ The columns of each kind stand in one tuple, and its values are taken by place, 
 tasks and a page is read on every glance at a dashboard.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Row
 
@@ -13,6 +14,8 @@ from lockstep.coordinator.core.model import Lease, Release, Task
 from lockstep.coordinator.core.records import Event, ReleaseNote, Study, StudyFacts, TaskService
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.tables import event, release, release_note, task, task_service
+
+Kept = TypeVar("Kept")
 
 Values = dict[str, Any]
 """Values by the name of their column."""
@@ -217,3 +220,9 @@ def from_facts(facts: StudyFacts) -> Values:
         "deleted": False,
         "created_at": facts.created_at,
     }
+
+
+def differing(values: Callable[[Kept], Values], before: Kept, after: Kept) -> Values:
+    """Return the columns, as `values` gives them, in which a record differs from what it was."""
+    was = values(before)
+    return {name: value for name, value in values(after).items() if value != was[name]}
