@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, true
 
 from lockstep.coordinator.core.announcing import DeliveryState
 from lockstep.coordinator.core.errors import Unavailable
@@ -133,8 +133,6 @@ _ANNOUNCED: Final = (
 )
 
 
-def _late(connection: Connection, since: object, which: object) -> list[Late]:
-    rows = connection.execute(
-        select(release.c.kf_id, release.c.state, since).where(which).order_by(since).limit(MOST)  # type: ignore[call-overload]
-    )
-    return [Late(*row) for row in rows]
+def _late(connection: Connection, since: ColumnElement[datetime], which: ColumnElement[bool]) -> list[Late]:
+    late = select(release.c.kf_id, release.c.state, since).where(which).order_by(since).limit(MOST)
+    return [Late(*row) for row in connection.execute(late)]

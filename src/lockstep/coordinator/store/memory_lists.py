@@ -4,6 +4,7 @@ Rows come in the order of their creation. Text is compared as SQLite does: ASCII
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from lockstep.coordinator.core.model import Release
@@ -158,7 +159,7 @@ def _plain(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 
-def _between(value: Any, after: Any, before: Any) -> bool:  # noqa: ANN401 - two times, or none
+def _between(value: datetime | None, after: datetime | None, before: datetime | None) -> bool:
     if after is None and before is None:
         return True
     return value is not None and (after is None or value > after) and (before is None or value < before)

@@ -15,6 +15,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -103,8 +104,8 @@ def _size(
             sizes.append(_within(inner, leads_on=leads_on))
         elif isinstance(selection, FragmentSpreadNode):
             sizes.append(_size_of_fragment(selection.name.value, fragments, measured))
-        else:
-            sizes.append(_size(selection.selection_set, fragments, measured))  # type: ignore[attr-defined] # it is inline
+        elif isinstance(selection, InlineFragmentNode):
+            sizes.append(_size(selection.selection_set, fragments, measured))
     return Size(
         depth=max((size.depth for size in sizes), default=0),
         fields=sum(size.fields for size in sizes),
