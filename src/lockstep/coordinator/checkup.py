@@ -30,7 +30,7 @@ LONGEST_DUE_S: Final = 60.0
 """How long a release may be due before it counts as stuck, as in `services/health.py`."""
 
 LONGEST_SKEW_S: Final = 2.0
-"""How far clocks may be apart: far less than a lease, which workers measure with their own."""
+"""How far clocks may be apart: far less than the lease of the defaults, which workers measure with their own."""
 
 LONGEST_BACKLOG_S: Final = 1800.0
 """How old an event may be that a receiver has not got: as the alarm of docs/metrics.md says."""

@@ -1,7 +1,7 @@
 """The courier: brings every event to every receiver, after it was committed and beside everything else.
 
-It is level-triggered, as the engine is. Twice a second at the most it asks the outbox to whom something is owed, and
-begins a round for each of those; a receiver that is slow or away occupies its own round and nobody else's. A round
+It is level-triggered, as the engine is. Five times a second at the most it asks the outbox to whom something is owed,
+and begins a round for each of those; a receiver that is slow or away occupies its own round and nobody else's. A round
 claims a batch, tries what is in it one after the other, and records what came of it, well before its claim runs out;
 then it begins again, until nothing is owed.
 

@@ -1,7 +1,7 @@
 """The store on a SQL database: every method is one piece of work in one transaction.
 
 This class holds no statement and no rule. It names the work and hands it to the `Database`, which runs it, a caller's
-decision included, away from the event loop: a decision is pure, so that it does not matter where.
+decision included, on a thread of its own or on the event loop: a decision is pure, so that it does not matter where.
 """
 
 import secrets
