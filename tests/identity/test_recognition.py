@@ -2,21 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from httpx import AsyncClient
 
 from lockstep.coordinator.adapters.clock import SystemClock
 from lockstep.coordinator.adapters.identity import OidcIdentity
 from lockstep.coordinator.adapters.oidc import Issuer
-from lockstep.coordinator.core.callers import Kind
+from lockstep.coordinator.core.callers import Caller, Kind, Role
 from lockstep.coordinator.core.errors import NotFound, Unauthorized
 from lockstep.coordinator.core.users import Profile
 from lockstep.coordinator.services.callback_tokens import CallbackTokens
 from lockstep.coordinator.services.recognition import Recognition
 from lockstep.coordinator.store.memory import MemoryStore
+from lockstep.coordinator.web.callers import COOKIE
+from lockstep.protocol.states import ReleaseState
 from tests.conftest import Serve
+from tests.faces import coordinator
 from tests.identity.published import PublishedIssuer, published, rsa
+from tests.patience import PATIENCE_S
 
 KEY = rsa("one")
 TASK = "TA_00000001"
@@ -96,5 +102,31 @@ def test_a_callback_token_is_for_its_task_alone(serve: Serve) -> None:
             ):
                 with pytest.raises(Unauthorized):
                     await recognition.by_token(forged)
+
+    asyncio.run(go())
+
+
+def test_a_stream_ends_with_the_session_that_it_was_opened_in(serve: Serve) -> None:
+    """A release is in review for weeks; who has signed out sees no more of it."""
+
+    async def go() -> None:
+        async with coordinator() as c, recognizing(serve, MemoryStore()) as (_, recognition):
+            release_id = (await c.release()).release.kf_id
+            ada = Caller(Kind.PERSON, "ada", "ada", frozenset({Role.ADMIN}))
+            keys = [await recognition.open_session(ada, Profile("ada", "ada")) for _ in range(2)]
+            c.desk = replace(c.desk, recognition=recognition, heartbeat_s=0.02)
+            path = f"/releases/{release_id}/events/stream"
+            async with asyncio.timeout(PATIENCE_S), serve(c.app()) as url, AsyncExitStack() as streams:
+                looked = []
+                for key in keys:
+                    browser = AsyncClient(base_url=url, timeout=PATIENCE_S, cookies={COOKIE: key})
+                    web = await streams.enter_async_context(browser)
+                    answer = await streams.enter_async_context(web.stream("GET", path))
+                    assert answer.status_code == 200
+                    looked.append(answer.aiter_lines())
+                await recognition.close_session(keys[0])
+                assert [line async for line in looked[0]][:1] == ["event: release"]
+                await c.bring(release_id, ReleaseState.PUBLISHED)
+                assert "event: end" in [line async for line in looked[1]]
 
     asyncio.run(go())

@@ -62,6 +62,17 @@ def proof_of(request: Request) -> str:
     return proof
 
 
+async def is_signed_out(request: Request, recognition: Recognition | None) -> bool:
+    """Tell whether the session behind a request has ended since, for answers that go on for hours.
+
+    A token is another matter: it was good for the request that showed it, and nobody can take it back.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    return bool(proof_of(request)) and (await _known(recognition, request.scope)).caller != caller_of(request)
+
+
 def accept_form(request: Request) -> None:
     """Take the session's word after all for a form that has proved by its own means to come from a page of ours."""
     if request.state.unproven is not None:
@@ -81,7 +92,7 @@ class RecognizeCallers:
             await self._app(scope, receive, send)
             return
         try:
-            known = await self._known(scope)
+            known = await _known(self._recognition, scope)
         except Unavailable as error:
             await refusal(str(error), 503)(scope, receive, send)
             return
@@ -91,26 +102,27 @@ class RecognizeCallers:
         scope.setdefault("state", {}).update(caller=known.caller, unproven=known.unproven, proof=known.proof)
         await self._app(scope, receive, _complaining(send, known.complaint) if known.complaint else send)
 
-    async def _known(self, scope: Scope) -> Known:
-        if self._recognition is None:
-            return Known(LOCAL)
-        headers = Headers(scope=scope)
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            try:
-                return Known(await self._recognition.by_token(token.strip()))
-            except Unauthorized as error:
-                return Known(ANONYMOUS, complaint=str(error))
-        key = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        caller = await self._recognition.by_session(key) if key else None
-        if caller is None:
-            return Known(ANONYMOUS)
-        proof = self._recognition.proof(key)
-        if scope["method"] in _SAFE or hmac.compare_digest(headers.get(PROOF_HEADER, "").encode(), proof.encode()):
-            return Known(caller, proof=proof)
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-            raise Unauthorized(NO_PROOF)
-        return Known(ANONYMOUS, unproven=caller, proof=proof)
+
+async def _known(recognition: Recognition | None, scope: Scope) -> Known:
+    if recognition is None:
+        return Known(LOCAL)
+    headers = Headers(scope=scope)
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        try:
+            return Known(await recognition.by_token(token.strip()))
+        except Unauthorized as error:
+            return Known(ANONYMOUS, complaint=str(error))
+    key = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+    caller = await recognition.by_session(key) if key else None
+    if caller is None:
+        return Known(ANONYMOUS)
+    proof = recognition.proof(key)
+    if scope["method"] in _SAFE or hmac.compare_digest(headers.get(PROOF_HEADER, "").encode(), proof.encode()):
+        return Known(caller, proof=proof)
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Unauthorized(NO_PROOF)
+    return Known(ANONYMOUS, unproven=caller, proof=proof)
 
 
 def _complaining(send: Send, complaint: str) -> Send:

@@ -4,9 +4,12 @@ Three kinds of message. `release` carries the release with its tasks, first as i
 shown has changed. `event` carries an event, and its position in the log as the message's id, so that a watcher who
 comes back with `Last-Event-ID` gets what it missed, once. `end` says that the release is settled and that everything
 has been told; one who comes back after that is answered 204, at which browsers stop asking.
+
+A release can be in review for weeks. When a watcher signs out meanwhile, the stream ends, too.
 """
 
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Annotated, Final
@@ -15,12 +18,12 @@ from fastapi import Header, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
-from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.watching import watch
 from lockstep.coordinator.web.answers import base_url, to_json
-from lockstep.coordinator.web.desk import Desk, desk_of, sight_of
+from lockstep.coordinator.web.callers import is_signed_out
+from lockstep.coordinator.web.desk import desk_of, sight_of
 from lockstep.coordinator.web.operations import Operation
 from lockstep.coordinator.web.rest.shapes import event_shape, release_shape
 from lockstep.protocol.states import SETTLED_RELEASES
@@ -54,19 +57,24 @@ async def stream_release(
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=headers)
-    messages = _messages(desk, release_id, seen or 0, base, sight_of(request))
+    messages = _messages(request, release_id, seen or 0, base)
     return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
 
 
-async def _messages(desk: Desk, release_id: str, after: int, base: str, sight: Sight) -> AsyncIterator[str]:
+async def _messages(request: Request, release_id: str, after: int, base: str) -> AsyncIterator[str]:
     """Yield messages; when the database does not answer, the stream breaks off, and the watcher comes back."""
-    shown = ""
+    desk, sight = desk_of(request), sight_of(request)
+    shown, asked_at = "", time.monotonic()
     looks = watch(
         desk.store, desk.feed, release_id, after=after, closing=desk.closing, beat_s=desk.heartbeat_s, sight=sight
     )
     with suppress(Unavailable):
         async with aclosing(looks):
             async for look in looks:
+                if time.monotonic() - asked_at >= desk.heartbeat_s:
+                    if await is_signed_out(request, desk.recognition):
+                        return
+                    asked_at = time.monotonic()
                 said = ""
                 release = to_json(release_shape(look.view, base))
                 if not shown:
