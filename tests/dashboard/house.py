@@ -136,13 +136,15 @@ async def house(folder: Path, *names: str, free: bool = False, registered: bool 
 
 
 class Cable:
-    """A connection to a server that can be cut and mended: a relay on a port of its own."""
+    """A connection to a server that can be cut, go silent and be mended: a relay on a port of its own."""
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
         self._to = (host, int(port))
-        self._whole = True
+        self._whole = self._heard = True
         self._open: set[asyncio.StreamWriter] = set()
+        self._lost: set[asyncio.StreamWriter] = set()
+        self.swallowed = 0
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -160,8 +162,14 @@ class Cable:
             writer.transport.abort()
         self._open.clear()
 
+    def swallow(self) -> None:
+        """Let nothing arrive and nothing end any more, on what is open and on what is opened before it is mended."""
+        self._heard = False
+        self._lost |= self._open
+
     def mend(self) -> None:
-        self._whole = True
+        """Let new connections through; what was swallowed stays so."""
+        self._whole = self._heard = True
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._whole:
@@ -169,14 +177,18 @@ class Cable:
             return
         there, back = await asyncio.open_connection(*self._to)
         self._open |= {writer, back}
-        await asyncio.gather(_pour(reader, back), _pour(there, writer), return_exceptions=True)
-        self._open -= {writer, back}
+        if not self._heard:
+            self._lost |= {writer, back}
+            self.swallowed += 1
+        await asyncio.gather(self._pour(reader, back), self._pour(there, writer), return_exceptions=True)
+        self._open -= {writer, back} - self._lost
 
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while piece := await reader.read(65_536):
-            writer.write(piece)
-            await writer.drain()
-    finally:
-        writer.close()
+    async def _pour(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while piece := await reader.read(65_536):
+                if writer not in self._lost:
+                    writer.write(piece)
+                    await writer.drain()
+        finally:
+            if writer not in self._lost:
+                writer.close()

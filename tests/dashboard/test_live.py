@@ -103,6 +103,31 @@ def test_a_lost_connection_is_shown_and_heals_by_itself(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_a_connection_that_went_silent_is_given_up_and_made_anew(tmp_path: Path) -> None:
+    """Nothing tells a page that a network forgot its connection, not even one that it is only just making."""
+
+    async def go() -> None:
+        async with house(tmp_path, "portal") as place, chromium() as browser, Cable(place.url) as cable:
+            release_id = await place.release()
+            page = await browser.new_page()
+            await page.clock.install()
+            connection = page.locator("#connection")
+            await _open(page, f"{cable.url}/releases/{release_id}")
+            cable.swallow()
+            place.held["portal"].may_stage.set()
+            await place.reaches(release_id, "staged")
+            await page.clock.fast_forward(41_000)
+            await expect(connection).to_have_text("Connection lost. Trying again…")
+            await page.clock.fast_forward(1_000)
+            await until(lambda: cable.swallowed)
+            cable.mend()
+            await page.clock.fast_forward(21_000)
+            await expect(page.locator('[data-live="head"]')).to_contain_text("waits for its review")
+            await expect(connection).to_have_text("Live")
+
+    asyncio.run(go())
+
+
 def test_a_tab_left_in_the_background_lets_go_and_is_right_when_one_comes_back(tmp_path: Path) -> None:
     async def go() -> None:
         async with house(tmp_path, "portal") as place, chromium() as browser:

@@ -71,8 +71,10 @@ def move_of(event: Event) -> tuple[str, str] | None:
 
 
 def person_of(event: Event) -> str:
-    """Return who decided what an event tells; empty for what the coordinator or a task service did."""
-    return event.actor if event.task_id is None and event.actor != COORDINATOR else ""
+    """Return who decided what an event tells; empty for what came of it, though a request brought it."""
+    moved = _to(event)
+    decided = not moved or moved in {ReleaseState.PUBLISHING, ReleaseState.CANCELING}
+    return event.actor if decided and event.task_id is None and event.actor != COORDINATOR else ""
 
 
 def deciders(release: Release, events: Iterable[Event]) -> list[tuple[str, str]]:

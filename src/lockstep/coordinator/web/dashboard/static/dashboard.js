@@ -4,6 +4,7 @@
 const stream = document.body.dataset.stream;
 const connection = document.getElementById("connection");
 const SILENCE_MS = 40_000;
+const PATIENCE_MS = 20_000;
 const PAUSES_MS = [500, 1000, 2000, 5000, 10_000];
 
 /* --- Parts ------------------------------------------------------------------------------------------------------- */
@@ -110,7 +111,8 @@ async function lose() {
 
 /* The server answers, and would send a visitor to the sign-in. */
 async function signedOut() {
-  const page = await fetch(stream, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const page = await fetch(stream, { headers: { Accept: "text/html" }, redirect: "manual", signal }).catch(() => null);
   return page?.type === "opaqueredirect";
 }
 
@@ -122,6 +124,7 @@ function hangUp() {
 
 function listen() {
   hangUp();
+  watchdog = setTimeout(lose, PATIENCE_MS);
   source = new EventSource(stream);
   source.addEventListener("part", (message) => {
     swap(JSON.parse(message.data));
@@ -257,6 +260,11 @@ document.addEventListener("change", (event) => {
   if (event.target.closest("form[data-at-once]")) event.target.form.requestSubmit();
 });
 
+/* Whoever searches has not decided yet. */
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches("[data-search]")) event.preventDefault();
+});
+
 const waiting = new WeakMap();
 function preview(writing, area) {
   const shown = writing.querySelector("[data-preview]");
@@ -323,4 +331,4 @@ document.addEventListener("click", (event) => {
   const text = document.getElementById(button.dataset.copy).value;
   navigator.clipboard?.writeText(text).then(() => (button.textContent = "Copied"), () => (button.textContent = "Select and copy it below"));
 });
-for (const button of document.querySelectorAll("[data-copy], [data-print]")) button.hidden = false;
+for (const each of document.querySelectorAll("[data-copy], [data-print]")) each.hidden = false;
