@@ -121,3 +121,23 @@ def test_clocks_are_compared_around_the_moment_when_theirs_was_read(theirs_s: fl
     finding = skew("clock", "theirs", began + timedelta(seconds=theirs_s), began, began + timedelta(seconds=1))
     assert finding.well == (seen == "")
     assert seen in finding.says
+
+
+def test_a_misspelt_setting_and_an_issuer_that_is_away_are_told(tmp_path: Path, serve: Serve) -> None:
+    """Both leave a coordinator running that does not do what its people think."""
+    (nowhere,) = free_ports(1)
+    url = f"http://127.0.0.1:{nowhere}"
+    identity = {"AUTH": "oidc", "OIDC_ISSUER": url, "OIDC_AUDIENCE": "lockstep", "INSECURE": "true"}
+    others = {"POLL_INTERVALL": "3", "SERVER": url, "TASKS_ISSUER": url, "REPORTS_STORE": "sqlite"}
+
+    async def go() -> None:
+        async with stage(tmp_path, serve):
+            variables = {f"LOCKSTEP_{name}": value for name, value in (identity | others).items()}
+            ended = await _examined(f"sqlite:///{tmp_path / 'lockstep.db'}", "--json", **variables)
+        checks = _checks(ended)
+        assert [name for name, check in checks.items() if not check["well"]] == ["setting", "issuer"]
+        assert checks["setting"]["says"].startswith("LOCKSTEP_POLL_INTERVALL is no setting")
+        assert "LOCKSTEP_POLL_INTERVAL " in checks["setting"]["remedy"]
+        assert url in checks["issuer"]["says"]
+
+    asyncio.run(go())

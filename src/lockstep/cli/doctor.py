@@ -31,10 +31,12 @@ def run_doctor(
     """Look whether everything holds that must hold: one line for each thing, and what to do where it does not.
 
     The database answers and has the schema of this version, the clocks agree, no release is stuck, announcements get
-    through, the task services answer, and so do the queue and the coordinators that are named. It changes nothing and
-    may run while everything is at work. It ends with 1 when something does not hold.
+    through, the task services answer, and so do the queue, the issuer and the coordinators that are named, and no
+    setting is misspelt. It changes nothing and may run while everything is at work. It ends with 1 when something does
+    not hold.
     """
     import asyncio
+    import os
 
     from lockstep.cli.tables import print_json, print_table
     from lockstep.coordinator.checkup import Finding, check_up
@@ -42,7 +44,9 @@ def run_doctor(
     settings = read(database_url=database)
 
     async def look() -> list[Finding]:
-        return [finding async for finding in check_up(settings, [url.rstrip("/") for url in coordinators or ()])]
+        return [
+            finding async for finding in check_up(settings, [url.rstrip("/") for url in coordinators or ()], os.environ)
+        ]
 
     findings = asyncio.run(look())
     wrong = sum(not finding.well for finding in findings)

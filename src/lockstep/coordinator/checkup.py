@@ -1,16 +1,17 @@
 """What must hold for a deployment to work, each thing looked at by itself: the mind of `lockstep doctor`.
 
-It looks from where it runs, with the settings of that machine, at the database, the queue, the task services and, where
-it is told of them, the coordinators. It changes nothing, and may run beside everything else. What does not hold is said
-with what to do about it; what cannot be seen because of that is left out.
+It looks from where it runs, with the settings of that machine, at these, the database, the queue, the issuer, the task
+services and, where it is told of them, the coordinators. It changes nothing, and may run beside everything else. What
+does not hold is said with what to do about it; what cannot be seen because of that is left out.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -18,6 +19,7 @@ import httpx
 from sqlalchemy import Connection
 
 from lockstep.coordinator.adapters.addresses import AddressGuard
+from lockstep.coordinator.adapters.oidc import Issuer
 from lockstep.coordinator.adapters.prober import HttpProber
 from lockstep.coordinator.core.errors import Unavailable
 from lockstep.coordinator.settings import PREFIX, Settings
@@ -38,6 +40,9 @@ LONGEST_BACKLOG_S: Final = 1800.0
 ALLOWANCE_S: Final = 300.0
 """How much longer than its time-out a release may be in a step: it is ended by a worker, which may be busy."""
 
+_ALIKE: Final = 0.92
+"""How alike a variable and a setting are when one is taken for the other misspelt; 1 is the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -56,19 +61,34 @@ class Finding:
     remedy: str = ""
 
 
-async def check_up(settings: Settings, coordinators: Sequence[str] = ()) -> AsyncGenerator[Finding]:
+async def check_up(
+    settings: Settings, coordinators: Sequence[str] = (), variables: Iterable[str] = ()
+) -> AsyncGenerator[Finding]:
     """Look at everything, and yield what is found.
 
     Args:
         settings: those of the deployment.
         coordinators: addresses of coordinators to look at as well.
+        variables: the names of the environment, in which a setting may be misspelt.
     """
+    for finding in _misspelt(variables):
+        yield finding
     async with aclosing(_of_database(settings)) as findings:
         async for finding in findings:
             yield finding
     yield await _queue(settings.redis_url)
+    if settings.auth == "oidc":
+        yield await _issuer(settings)
     for finding in await asyncio.gather(*map(_coordinator, coordinators)):
         yield finding
+
+
+def _misspelt(variables: Iterable[str]) -> Iterator[Finding]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(set(variables) - known):
+        if name.startswith(PREFIX) and (meant := get_close_matches(name, known, n=1, cutoff=_ALIKE)):
+            says = f"{name} is no setting, and nobody reads it."
+            yield Finding("setting", False, says, f"Name it {meant[0]} if that is what is meant, or take it away.")
 
 
 async def _of_database(settings: Settings) -> AsyncGenerator[Finding]:
@@ -195,6 +215,16 @@ async def _queue(redis_url: str) -> Finding:
         remedy = f"Start it, or see {PREFIX}REDIS_URL. Releases go on without it, up to five seconds later each step."
         return Finding("queue", False, f"{error}.", remedy)
     return Finding("queue", True, "Redis answers.")
+
+
+async def _issuer(settings: Settings) -> Finding:
+    async with Issuer(settings.oidc_issuer, algorithm=settings.oidc_algorithm) as issuer:
+        try:
+            await issuer.endpoint("jwks_uri")
+        except Unavailable as error:
+            remedy = f"See {PREFIX}OIDC_ISSUER, and whether this machine reaches it; nobody can be recognized without."
+            return Finding("issuer", False, str(error), remedy)
+    return Finding("issuer", True, f"{settings.oidc_issuer} says where its keys are.")
 
 
 async def _coordinator(url: str) -> Finding:
