@@ -6,6 +6,7 @@ import pytest
 
 from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.records import NewRelease
+from lockstep.coordinator.services.fields import service_url
 from lockstep.coordinator.services.inputs import (
     Input,
     ReleaseEdit,
@@ -14,7 +15,6 @@ from lockstep.coordinator.services.inputs import (
     ServiceInput,
     TaskReport,
     check,
-    service_url,
 )
 from lockstep.protocol.states import TaskState
 

@@ -24,7 +24,7 @@ from lockstep.coordinator.core.errors import (
     NotFound,
     Unavailable,
 )
-from lockstep.coordinator.services.inputs import sentences
+from lockstep.coordinator.services.sentences import sentences
 from lockstep.coordinator.web.answers import BadHost, JsonAnswer
 from lockstep.coordinator.web.bodies import BadBody, BodyTooLong, UnknownMediaType
 

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lockstep.coordinator.core.callers import ANONYMOUS, LOCAL
 from lockstep.coordinator.core.errors import CoordinatorError, Forbidden, NotFound, Unauthorized
-from lockstep.coordinator.services.inputs import sentences
+from lockstep.coordinator.services.sentences import sentences
 from lockstep.coordinator.web.dashboard.asking import known
 from lockstep.coordinator.web.dashboard.page import HEADERS, Page, go, pages_of
 from lockstep.coordinator.web.dashboard.routing import PAGE, accepts

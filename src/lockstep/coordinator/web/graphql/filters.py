@@ -16,7 +16,7 @@ from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.graph import Comparison, Condition, Entity
 from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.versions import Version
-from lockstep.coordinator.services.inputs import release_state
+from lockstep.coordinator.services.fields import release_state
 from lockstep.coordinator.web.graphql.ids import read_id
 from lockstep.protocol.errors import BadMessage
 from lockstep.protocol.ids import Prefix, is_id

@@ -11,12 +11,11 @@ from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.services import queries
 from lockstep.coordinator.services.access import Act
 from lockstep.coordinator.services.checking import check_releases
+from lockstep.coordinator.services.fields import RELEASE_WORDS, release_state
 from lockstep.coordinator.services.inputs import (
-    RELEASE_WORDS,
     ReleaseEdit,
     ReleaseInput,
     ReleaseReplacement,
-    release_state,
 )
 from lockstep.coordinator.web.answers import JsonAnswer, base_url
 from lockstep.coordinator.web.bodies import read

@@ -10,7 +10,8 @@ from lockstep.coordinator.core.errors import Invalid, Unavailable
 from lockstep.coordinator.core.graph import Entity
 from lockstep.coordinator.core.records import EventFilter, PageOf, ServiceFilter, TaskFilter, TaskService
 from lockstep.coordinator.services.access import Act
-from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput, check, service_url
+from lockstep.coordinator.services.fields import service_url
+from lockstep.coordinator.services.inputs import ServiceEdit, ServiceInput, check
 from lockstep.coordinator.web.callers import caller_of
 from lockstep.coordinator.web.dashboard.forms import Form, read
 from lockstep.coordinator.web.dashboard.health import MARK, health
