@@ -28,6 +28,21 @@ def _change(at: datetime, before: str, after: str) -> Event:
     return Event(1, "EV_00000001", EventType.INFO, message, at)
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("release RE_00000001, version 0.1.0 changed from staged to publishing", "ada"),
+        ("release RE_00000001, version 0.1.0 changed from running to canceling", "ada"),
+        ("release RE_00000001, version 0.1.0 changed from running to staged", ""),
+        ("ada gave it another name", "ada"),
+    ],
+)
+def test_a_name_stands_beside_what_somebody_decided_only(message: str, said: str) -> None:
+    """The last service to report brings the release on; it did not decide that."""
+    event = Event(1, "EV_00000001", EventType.INFO, message, NOW, release_id="RE_00000001", actor="ada")
+    assert history.person_of(event) == said
+
+
 def test_a_service_that_went_down_leaves_events_that_tell_how_it_was(serve: Serve) -> None:
     """Four looks without an answer are one event, and the first with one is another."""
 
