@@ -171,7 +171,7 @@ function ago(seconds) {
 function tick(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) {
     const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
-    if (seconds > 60 * 86_400 || time.hasAttribute("data-fixed")) continue;
+    if (seconds > 60 * 86_400) continue;
     const words = "elapsed" in time.dataset ? span(seconds) : ago(seconds);
     if (time.textContent !== words) time.textContent = words;
   }
@@ -257,7 +257,6 @@ document.addEventListener("input", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-all]")) tickAll(event.target);
   if (event.target.closest("[data-tally]")) tally(event.target.closest("[data-tally]"));
-  if (event.target.closest("form[data-at-once]")) event.target.form.requestSubmit();
 });
 
 /* Whoever searches has not decided yet. */
