@@ -101,7 +101,7 @@ def test_a_person_is_asked_before_anything_is_published(tmp_path: Path, serve: S
             assert (await on.run("release", "watch", release_id)).code == 0
             publish = ("release", "publish", release_id, "--server", on.url)
             async with at_terminal(*publish) as shown:
-                await shown.says("Publish 'Held release' (1 studies) on 1 services? [y/N]")
+                await shown.says("Publish 'Held release' (1 study) on 1 service? [y/N]")
                 shown.type("n\n")
                 assert await shown.ended() == 1
             assert "Nothing was published." in shown.out
@@ -114,6 +114,26 @@ def test_a_person_is_asked_before_anything_is_published(tmp_path: Path, serve: S
             async with at_terminal(*publish, "--yes") as shown:
                 assert await shown.ended() == 1
             assert "The release in state published may not be published." in shown.out
+
+    asyncio.run(go())
+
+
+def test_a_person_is_asked_before_anything_is_canceled(tmp_path: Path, serve: Serve) -> None:
+    """What was canceled cannot be begun again, so a slip costs the work of every service."""
+
+    async def go() -> None:
+        async with stage(tmp_path, serve) as on:
+            release_id = await on.released()
+            cancel = ("release", "cancel", release_id, "--server", on.url)
+            async with at_terminal(*cancel) as shown:
+                await shown.says("Cancel 'Held release' (1 study) on 1 service? [y/N]")
+                shown.type("n\n")
+                assert await shown.ended() == 1
+            assert "Nothing was canceled." in shown.out
+            assert await on.state(release_id) not in {"canceling", "canceled"}
+            async with at_terminal(*cancel, "--yes") as shown:
+                assert await shown.ended() == 0
+            assert await on.state(release_id) in {"canceling", "canceled"}
 
     asyncio.run(go())
 

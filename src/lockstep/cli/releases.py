@@ -241,8 +241,8 @@ def publish_release(
     whole = _is_whole(as_json, watch=watch)
 
     async def publish(coordinator: "Api") -> Json:
-        if not yes and is_terminal() and sys.stdin.isatty():
-            _confirm(await _read(coordinator, release_id))
+        if not yes:
+            await _confirm(coordinator, release_id, "Publish", "published")
         release = await coordinator.post(f"releases/{release_id}/publish", what=f"release {release_id}")
         if watch:
             since = release["step_since"]
@@ -252,11 +252,23 @@ def publish_release(
     _print_outcome(talk(server, publish), as_json=whole)
 
 
-@app.command("cancel", epilog=example("lockstep release cancel RE_8Y99QZJJ"))
-def cancel_release(release_id: ReleaseId, *, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS) -> None:
-    """Cancel a release on all of its services, at any time before it has ended."""
-    what = f"release {release_id}"
-    release = talk(server, lambda coordinator: coordinator.delete(f"releases/{release_id}", what=what))
+@app.command(
+    "cancel", epilog=example("lockstep release cancel RE_8Y99QZJJ", "lockstep release cancel RE_8Y99QZJJ --yes")
+)
+def cancel_release(
+    release_id: ReleaseId, *, yes: Yes = False, server: Server = FROM_PROFILE, as_json: AsJson = AS_FITS
+) -> None:
+    """Cancel a release on all of its services, at any time before it has ended.
+
+    What was canceled cannot be begun again. At a terminal the command asks first.
+    """
+
+    async def cancel(coordinator: "Api") -> Json:
+        if not yes:
+            await _confirm(coordinator, release_id, "Cancel", "canceled")
+        return await coordinator.delete(f"releases/{release_id}", what=f"release {release_id}")
+
+    release = talk(server, cancel)
     RELEASES.show_one(release, as_json=as_json)
     if release["state"] in {ReleaseState.PUBLISHED, ReleaseState.FAILED}:
         raise Refused(f"Release {release_id} had ended already: it is {release['state']}.")
@@ -281,16 +293,24 @@ def _is_whole(as_json: bool | None, *, watch: bool) -> bool:
     return bool(as_json) if watch else wants_json(as_json)
 
 
-def _confirm(release: Json) -> None:
-    """Ask whether a release is really to be published.
+async def _confirm(coordinator: "Api", release_id: str, deed: str, done: str) -> None:
+    """Ask, where somebody can answer, whether something is really to be done with a release.
 
     Raises:
         Refused: it is not.
     """
-    services, studies = len(release["tasks"]), len(release["studies"])
-    question = f"Publish {release['name']!r} ({studies} studies) on {services} services?"
+    if not is_terminal() or not sys.stdin.isatty():
+        return
+    release = await _read(coordinator, release_id)
+    studies = _counted(len(release["studies"]), "study", "studies")
+    services = _counted(len(release["tasks"]), "service", "services")
+    question = f"{deed} {release['name']!r} ({studies}) on {services}?"
     if not typer.confirm(question, default=False, err=True):
-        raise Refused("Nothing was published.")
+        raise Refused(f"Nothing was {done}.")
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def _print_outcome(release: Json, *, as_json: bool) -> None:
