@@ -26,8 +26,8 @@ from tests.store.test_sqlite import listened, shell, url
 from tests.store.test_store_contract import NOW, STUDIES, know, serve
 
 MINE = Sight(studies=frozenset(STUDIES[:2]))
-SHORT = ("tally", "task_service", "study", "anon_", "some", "newest", "published")
-"""Tables that do not grow with history, and parts of a statement that are bounded."""
+SHORT = ("tally", "task_service", "study", "anon_", "some", "found", "newest", "published", "CONSTANT", "(subquery")
+"""Tables that do not grow with history, and parts of a statement that are bounded: the last two are an empty list."""
 
 RELEASES = {
     "author": ReleaseFilter(author="me"),

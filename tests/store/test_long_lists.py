@@ -64,7 +64,10 @@ RELEASES = {
 }
 TASKS = {
     "all": TaskFilter(),
-    "service": TaskFilter(task_service_id="TS_00000001"),
+    "all at a service": TaskFilter(task_service_id="TS_00000001"),
+    "published at a service": TaskFilter(task_service_id="TS_00000001", state=TaskState.PUBLISHED),
+    "running at a service": TaskFilter(task_service_id="TS_00000001", state=TaskState.RUNNING),
+    "failed at a service": TaskFilter(task_service_id="TS_00000001", state=TaskState.FAILED),
     "state": TaskFilter(state=TaskState.PUBLISHED),
     "created after": TaskFilter(created_after=at(20)),
     "created before in a state": TaskFilter(state=TaskState.PUBLISHED, created_before=at(LONG - 20)),
@@ -73,7 +76,13 @@ TASKS = {
 }
 EVENTS = {
     "all": EventFilter(),
-    "service": EventFilter(task_service_id="TS_00000001"),
+    "all at a service": EventFilter(task_service_id="TS_00000001"),
+    "type at a service": EventFilter(task_service_id="TS_00000001", event_type=EventType.INFO),
+    "errors at a service": EventFilter(task_service_id="TS_00000001", event_type=EventType.ERROR),
+    "errors of a service before": EventFilter(
+        task_service_id="TS_00000001", event_type=EventType.ERROR, created_before=at(5)
+    ),
+    "word": EventFilter(message_contains="M1"),
     "type": EventFilter(event_type=EventType.INFO),
     "created after": EventFilter(created_after=at(20)),
     "created before": EventFilter(created_before=at(LONG - 20)),
@@ -108,24 +117,25 @@ CASES = [
 ]
 
 
-def lengthen(connection: Connection, service_id: str) -> None:
-    """Write a history, every fifth release of which ended badly, with a task, an event and a note each."""
+def lengthen(connection: Connection, service_ids: Sequence[str]) -> None:
+    """Write a history, every fifth release of which ended badly, with a task, an event and a note each.
+
+    Every fifth task and event is of the second service, which always fails, the others are of the first.
+    """
     numbers = range(1, LONG + 1)
     connection.execute(insert(tables.release), [_release(n) for n in numbers])
     for table, rows in (
         (tables.release_study, [{"study_id": STUDIES[0], "release_position": n} for n in numbers]),
         (tables.release_tag, [{"tag": "a", "release_position": n} for n in numbers]),
-        (tables.task, [_task(n, service_id) for n in numbers]),
-        (tables.event, [_event(n, service_id) for n in numbers]),
+        (tables.task, [_task(n, service_ids[n % 5 == 0]) for n in numbers]),
+        (tables.event, [_event(n, service_ids[n % 5 == 0]) for n in numbers]),
         (tables.release_note, [_note(n) for n in numbers]),
     ):
         connection.execute(insert(table), rows)
     tallies = {
         **{tables.releases_in(state): sum(_state(n) is state for n in numbers) for state in ReleaseState},
-        tables.tasks_in(TaskState.PUBLISHED): LONG - 10,
-        tables.tasks_in(TaskState.FAILED): 10,
-        tables.events_of(EventType.INFO): LONG - 10,
-        tables.events_of(EventType.ERROR): 10,
+        **{tables.tasks_in(state): sum(_task_state(n) is state for n in numbers) for state in TaskState},
+        **{tables.events_of(kind): sum(_event_type(n) is kind for n in numbers) for kind in EventType},
     }
     for name, n in tallies.items():
         connection.execute(update(tables.tally).where(tables.tally.c.name == name).values(n=n))
@@ -171,7 +181,7 @@ def _task(n: int, service_id: str) -> dict[str, Any]:
         "created_at": at(n),
         "state_since": at(n),
         "life_at": at(n),
-        "state": TaskState.PUBLISHED if n > 10 else TaskState.FAILED,
+        "state": _task_state(n),
         "progress": 0,
         "delivery": "none",
         "cancel": "none",
@@ -180,10 +190,21 @@ def _task(n: int, service_id: str) -> dict[str, Any]:
     }
 
 
+def _task_state(n: int) -> TaskState:
+    return TaskState.FAILED if _fails(n) else TaskState.RUNNING if n <= 15 else TaskState.PUBLISHED
+
+
+def _event_type(n: int) -> EventType:
+    return EventType.ERROR if _fails(n) else EventType.INFO
+
+
+def _fails(n: int) -> bool:
+    return n <= 10 or n % 5 == 0
+
+
 def _event(n: int, service_id: str) -> dict[str, Any]:
     about = {"release_id": f"RE_{n:08d}", "task_service_id": service_id, "task_id": f"TA_{n:08d}"}
-    kind = EventType.INFO if n > 10 else EventType.ERROR
-    return {**_names("EV", n), "event_type": kind, "message": f"m{n}", "created_at": at(n), **about}
+    return {**_names("EV", n), "event_type": _event_type(n), "message": f"m{n}", "created_at": at(n), **about}
 
 
 def _note(n: int) -> dict[str, Any]:
@@ -195,9 +216,9 @@ def _note(n: int) -> dict[str, Any]:
 async def long_history(address: str) -> AsyncIterator[tuple[SqlStore, str]]:
     async with open_store(address) as store:
         await know(store, *STUDIES)
-        (service,) = await serve(store, "one")
-        await store._database.write(partial(lengthen, service_id=service.kf_id))
-        yield store, service.kf_id
+        service_ids = [service.kf_id for service in await serve(store, "one", "two")]
+        await store._database.write(partial(lengthen, service_ids=service_ids))
+        yield store, service_ids[0]
 
 
 @contextmanager
@@ -269,6 +290,7 @@ def test_on_sqlite_long_lists_are_right_and_read_along_an_index(tmp_path: Path) 
             for sql, (values, case) in statements.items():
                 plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
                 assert [line for line in plan if costs_history(line, sql)] == [], (case, sql, plan)
+                assert not looks_at_all_services(str(plan), *case), (case, sql, plan)
 
 
 @pytest.mark.timeout(120)
@@ -280,13 +302,26 @@ def test_on_postgres_long_lists_are_right_and_can_be_read_along_an_index(postgre
             await agree(store, service_id)
             statements = await statements_of_all(store, service_id)
         connection = await asyncpg.connect(postgres_database)
-        await connection.execute("ANALYZE; SET enable_seqscan = off; SET enable_sort = off")
+        await connection.execute("VACUUM ANALYZE")
+        await connection.execute("SET enable_seqscan = off; SET enable_sort = off")
         for sql, (values, case) in statements.items():
             ((told,),) = await connection.fetch(f"EXPLAIN (FORMAT JSON) {sql}", *values)
             assert list(wasteful(json.loads(told)[0]["Plan"])) == [], (case, sql, told)
+            # Of a short list that is cut off, Postgres may find either index the shorter; not of a count.
+            assert "count(" not in sql or not looks_at_all_services(told, *case), (case, sql, told)
         await connection.close()
 
     asyncio.run(main())
+
+
+def looks_at_all_services(plan: str, kind: str, which: str, order: str, sight: Sight | None) -> bool:
+    """Tell whether what is one service's is looked for among what all services have.
+
+    What is in flight may be, since it is little; and what is seen of it by the way, where releases are looked at first.
+    """
+    index = {"events": "ix_event_event_type_position", "tasks": "ix_task_state_position"}.get(kind, "")
+    in_flight = kind == "tasks" and (which == "running at a service" or "state" in order)
+    return "at a service" in which and sight is None and not in_flight and index in plan
 
 
 GROWING: Sequence[str] = ("release", "task", "event", "release_note", "release_study", "release_tag")

@@ -2,6 +2,7 @@
 
 A text is looked for among the first rows that the other conditions leave, so that a word that nobody wrote does not
 have the whole history read; and a list between two times is one between two positions, with which every index ends.
+What few rows are, a warning, an error or a task that ended early, is said so that it is found along the index of those.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +13,12 @@ from sqlalchemy import ColumnElement, FromClause, and_, exists, false, or_, sele
 
 from lockstep.coordinator.core.callers import Sight
 from lockstep.coordinator.core.graph import Comparison, Condition, Entity, Wanted
+from lockstep.coordinator.core.model import EventType
 from lockstep.coordinator.core.records import SEARCHED
 from lockstep.coordinator.core.versions import Version
 from lockstep.coordinator.store.lists import aside, created
-from lockstep.coordinator.store.tables import release, release_study, task
-from lockstep.protocol.states import ReleaseState
+from lockstep.coordinator.store.tables import ended_early, out_of_the_ordinary, release, release_study, task
+from lockstep.protocol.states import ENDED_EARLY, ReleaseState
 
 
 def key_of(table: FromClause) -> ColumnElement[Any]:
@@ -68,6 +70,10 @@ def _test(entity: Entity, table: FromClause, condition: Condition) -> ColumnElem
     if (entity, condition.field) == (Entity.EVENT, "task_id"):
         its_release = select(task.c.release_id).where(task.c.kf_id == value).scalar_subquery()
         return and_(holds, table.c.release_id == its_release)
+    if (entity, condition.field) == (Entity.EVENT, "event_type") and value != EventType.INFO:
+        return and_(holds, out_of_the_ordinary(table))
+    if (entity, condition.field) == (Entity.TASK, "state") and value in ENDED_EARLY:
+        return and_(holds, ended_early(table))
     if condition.field == "created_at" and "position" in table.c and entity is not Entity.SERVICE:
         after, before = (value, None) if condition.test is Comparison.AFTER else (None, value)
         return and_(aside(holds), *created(table.c.position, table, after, before))

@@ -25,11 +25,13 @@ from sqlalchemy import (
     Select,
     UnaryExpression,
     bindparam,
+    case,
     exists,
     false,
     func,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.sql import operators
@@ -67,11 +69,14 @@ def page_of(statement: Listing, page: PageOf) -> Listing:
 
 def counted(connection: Connection, rows: Listing, page: PageOf, sight: Sight = ALL) -> int:
     """Return how many rows a statement has, exactly up to a bound beyond the page."""
-    bound = COUNTED if sight.everything else COUNTED_ONE_BY_ONE
-    reach = min(page.limit + page.offset + bound, LARGEST)
-    number = select(func.count()).select_from(rows.order_by(None).limit(reach).subquery())
+    number = select(func.count()).select_from(rows.order_by(None).limit(_reach(page, sight)).subquery())
     count: int = connection.execute(number).scalar_one()
     return count
+
+
+def _reach(page: PageOf, sight: Sight) -> int:
+    bound = COUNTED if sight.everything else COUNTED_ONE_BY_ONE
+    return min(page.limit + page.offset + bound, LARGEST)
 
 
 def tallied(connection: Connection, *names: str) -> int:
@@ -171,11 +176,24 @@ class Way:
         return select(some.c[0]).order_by(*self.order.by([some.c[f"by{n}"] for n, _ in enumerate(self.order.columns)]))
 
 
-def searched(way: Way, search: Search, at: ColumnElement[int]) -> Listing:
-    """Return those rows in whose text a part is found, looking at the newest of them only."""
-    newest = way.labelled(search.text.label("text")).rows.order_by(at.desc())
+def searched(connection: Connection, way: Way, search: Search, page: PageOf, sight: Sight) -> tuple[Sequence[int], int]:
+    """Return a page of the positions of those rows in whose text a part is found, and how many there are.
+
+    The newest rows only are looked at, and each once, for the page and the number together.
+    """
+    newest = way.labelled(search.text.label("text")).rows.order_by(way.order.columns[-1].desc())
     some = newest.limit(SEARCHED).subquery("some")
-    return way.sorted(some).where(some.c.text.icontains(search.part, autoescape=True))
+    # SQLite compares letters in any case by itself, and takes twice as long when it is told to.
+    contains = some.c.text.contains if connection.dialect.name == "sqlite" else some.c.text.icontains
+    own = [column for column in some.c if column is not some.c.text]
+    found = select(*own).where(contains(search.part, autoescape=True)).cte("found")
+    number = select(func.count()).select_from(found).scalar_subquery()
+    rows = connection.execute(page_of(way.sorted(found).add_columns(number), page)).all()
+    if rows or (page.limit and not page.offset):
+        count = rows[0][1] if rows else 0
+    else:
+        count = connection.execute(select(number)).scalar_one()
+    return [position for position, _ in rows], min(count, _reach(page, sight))
 
 
 def ordered(matching: Way, walked: Sequence[Way], page: PageOf, count: int) -> Listing:
@@ -219,6 +237,25 @@ def created(
         later = select(table.c.position).where(table.c.created_at >= min(before, _LATEST) + _ASTRAY)
         first = later.order_by(table.c.created_at, table.c.position).limit(1).scalar_subquery()
         conditions.append(at < func.coalesce(first, LARGEST))
+    return conditions
+
+
+def truly_created(
+    at: ColumnElement[int], table: FromClause, after: datetime | None, before: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions that rows were created between two times, looking at a row only where that is in doubt.
+
+    Near the two ends, that is: by all other positions it is certain, so that rows are counted without being read.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    if after is not None:
+        later = select(table.c.position).where(table.c.created_at > min(after, _LATEST) + _ASTRAY)
+        first = later.order_by(table.c.created_at, table.c.position).limit(1).scalar_subquery()
+        conditions.append(case((at >= first, true()), else_=table.c.created_at > after))
+    if before is not None:
+        earlier = select(table.c.position).where(table.c.created_at < max(before, _EARLIEST) - _ASTRAY)
+        last = earlier.order_by(table.c.created_at.desc(), table.c.position.desc()).limit(1).scalar_subquery()
+        conditions.append(case((at <= last, true()), else_=table.c.created_at < before))
     return conditions
 
 

@@ -18,17 +18,16 @@ from lockstep.coordinator.store.lists import (
     Order,
     Search,
     Way,
-    aside,
     between,
     counted,
     created,
     equal,
     order_of,
     ordered,
-    page_of,
     searched,
     seen_release,
     tallied,
+    truly_created,
 )
 from lockstep.coordinator.store.promises import missing
 from lockstep.coordinator.store.reading import notes_of, release_views
@@ -59,9 +58,10 @@ def releases(connection: Connection, page: PageOf, which: ReleaseFilter, sight: 
     if sight == PUBLIC and which == ReleaseFilter(which.states):
         which, sight = ReleaseFilter((ReleaseState.PUBLISHED,)), ALL
     matching = _matching(which, order, sight)
+    positions: Listing | Sequence[int]
     if which.name_contains is not None:
-        found = searched(matching, Search(release.c.name, which.name_contains), _AT)
-        positions, count = page_of(found, page), counted(connection, found, page, sight)
+        search = Search(release.c.name, which.name_contains)
+        positions, count = searched(connection, matching, search, page, sight)
     else:
         if sight.everything and which == ReleaseFilter(which.states):
             count = tallied(connection, *map(releases_in, set(which.states or ReleaseState)))
@@ -131,9 +131,10 @@ def _matching(which: ReleaseFilter, order: Order, sight: Sight) -> Way:
     """Return the positions of the releases that match, found by what they are filtered by."""
     at, linked, left = _link(which)
     exact, others = _conditions(left, sight)
-    times = between(release.c.created_at, which.created_after, which.created_before)
+    since, until = which.created_after, which.created_before
+    times = between(release.c.created_at, since, until)
     if linked or exact or others:
-        times = [*map(aside, times), *created(at, release, which.created_after, which.created_before)]
+        times = [*truly_created(at, release, since, until), *created(at, release, since, until)]
     rows = select(at).where(*linked, *exact, *others, *times)
     alone = order.columns == (_AT,) and not (exact or others or times) and which.name_contains is None
     columns = tuple(at if column is _AT else column for column in order.columns)

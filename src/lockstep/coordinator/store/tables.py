@@ -16,7 +16,9 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     MetaData,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 
@@ -32,9 +35,9 @@ from lockstep.coordinator.core.announcing import DeliveryState, ReceiverKind
 from lockstep.coordinator.core.model import Delivery, EventType
 from lockstep.coordinator.store.column_types import POSITION, UNLIMITED, UtcDateTime, Word
 from lockstep.protocol.messages import Action
-from lockstep.protocol.states import ReleaseState, TaskState
+from lockstep.protocol.states import ENDED_EARLY, ReleaseState, TaskState
 
-SCHEMA: Final = "0006"
+SCHEMA: Final = "0007"
 """The last migration: the schema that this code reads and writes."""
 
 CANDIDATE: Final = "candidate"
@@ -196,6 +199,21 @@ Index(None, task.c.service_id, task.c.position, task.c.state)
 Index(None, task.c.state, task.c.position)
 Index(None, task.c.created_at, task.c.position)
 
+
+def ended_early(tasks: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a task has ended without being published, to the letter of the index of those few."""
+    return tasks.c.state.in_([literal_column(f"'{state}'") for state in TaskState if state in ENDED_EARLY])
+
+
+Index(
+    "ix_task_ended_early",
+    task.c.service_id,
+    task.c.state,
+    task.c.position,
+    sqlite_where=ended_early(task),
+    postgresql_where=ended_early(task),
+)
+
 study = Table(
     "study",
     metadata,
@@ -256,6 +274,21 @@ Index(None, event.c.release_id, event.c.position, event.c.task_id)
 Index(None, event.c.task_service_id, event.c.position)
 Index(None, event.c.event_type, event.c.position)
 Index(None, event.c.created_at, event.c.position)
+
+
+def out_of_the_ordinary(events: FromClause) -> ColumnElement[bool]:
+    """Return the condition that an event is a warning or an error, to the letter of the index of those few."""
+    return events.c.event_type != literal_column(f"'{EventType.INFO}'")
+
+
+Index(
+    "ix_event_out_of_the_ordinary",
+    event.c.task_service_id,
+    event.c.event_type,
+    event.c.position,
+    sqlite_where=out_of_the_ordinary(event),
+    postgresql_where=out_of_the_ordinary(event),
+)
 
 release_note = Table(
     "release_note",
