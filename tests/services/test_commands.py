@@ -1,6 +1,7 @@
 """The commands: what each changes, whom it tells, and that a refused one changes nothing."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -282,11 +283,11 @@ def test_a_service_that_is_not_there_is_refused() -> None:
 
 def test_a_service_that_does_not_answer_in_time_is_refused() -> None:
     async def go() -> None:
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, coordinator(probe_timeout_s=1) as c:
-            with pytest.raises(Invalid, match=f"could not reach {url}: no answer from {url}/status in 1 s"):
-                await c.commands.register_service(ServiceInput(name="task", url=url), LOCAL)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            async with coordinator(probe_timeout_s=1) as c:
+                with pytest.raises(Invalid, match=f"could not reach {url}: no answer from {url}/status in 1 s"):
+                    await c.commands.register_service(ServiceInput(name="task", url=url), LOCAL)
 
     asyncio.run(go())
 
