@@ -4,7 +4,8 @@ This is the outermost of everything, so that answers to our own mistakes have al
 `X-Request-ID` where that is a sound one, and made here otherwise; every line that is logged on the way has it. A line
 is logged for each request that changes something, and for each answer of 500 and above; the metrics count them all.
 
-The headers are a minimum: an answer that sets one of them itself knows better.
+The headers are a minimum: an answer that sets one of them itself knows better. What does not say that it may be kept
+is kept by nobody, since most answers depend on who asks, and what is public is meant to be behind shared caches.
 """
 
 import re
@@ -38,6 +39,7 @@ _ALWAYS: Final = (
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cache-control", b"no-store"),
 )
 _TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 
