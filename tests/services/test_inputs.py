@@ -8,7 +8,9 @@ from lockstep.coordinator.core.errors import Invalid
 from lockstep.coordinator.core.records import NewRelease
 from lockstep.coordinator.services.fields import service_url
 from lockstep.coordinator.services.inputs import (
+    EventInput,
     Input,
+    NoteEdit,
     ReleaseEdit,
     ReleaseInput,
     ServiceEdit,
@@ -181,3 +183,19 @@ def test_a_report_may_say_nothing() -> None:
 
 def test_a_form_says_true_in_words() -> None:
     assert check(ReleaseInput, {**GOOD, "is_major": "true"}, strict=False).is_major is True
+
+
+@pytest.mark.parametrize("model", [NoteEdit, EventInput])
+def test_an_empty_text_names_nothing_and_other_empty_values_are_wrong(model: type[Input]) -> None:
+    given = {"description": "d", "message": "m"}
+    assert check(model, {**given, "release": ""}) == check(model, {**given, "release": None}) == check(model, given)
+    for empty in (False, 0, [], {}):
+        assert list(_wrong(model, {**given, "release": empty})) == ["release"]
+
+
+def test_what_a_report_cannot_mean_is_documented_as_left_out() -> None:
+    for name in ("error", "metrics", "preview"):
+        documented = TaskReport.model_json_schema()["properties"][name]
+        assert "left out" in documented["description"]
+        assert "type" not in documented
+        assert getattr(check(TaskReport, {name: 5}).findings, name) is None

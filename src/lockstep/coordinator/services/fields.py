@@ -158,8 +158,21 @@ class _LinkTo:
         return kf_id
 
 
-EMPTY_IS_NONE = BeforeValidator(lambda given: given or None)
-"""Takes an empty field of a form for null."""
+@dataclass(frozen=True, slots=True)
+class _EmptyIsNone:
+    """Takes an empty text, which is what a form has for it, for null; and nothing else that is empty."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.no_info_before_validator_function(
+            lambda given: None if given == "" else given, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(schema)
+        return {**described, "anyOf": [*described["anyOf"], {"type": "string", "maxLength": 0}]}
+
+
+EMPTY_IS_NONE: Final = _EmptyIsNone()
 
 ReleaseLink = Annotated[str, _LinkTo(Prefix.RELEASE)]
 ServiceLink = Annotated[str, _LinkTo(Prefix.TASK_SERVICE)]

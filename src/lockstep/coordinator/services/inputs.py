@@ -6,7 +6,7 @@ there such a study, does the service answer) is not asked here but by the comman
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -33,9 +33,6 @@ from lockstep.coordinator.services.fields import (
 from lockstep.coordinator.services.sentences import REQUIRED, sentences
 from lockstep.protocol.messages import Findings
 from lockstep.protocol.wire import read_findings
-
-_TEXT: Final = {"type": ["string", "null"]}
-_OBJECT: Final = {"type": ["object", "null"]}
 
 
 class Input(BaseModel):
@@ -173,12 +170,13 @@ class TaskReport(Input):
 
     state: TaskStateWord = None
     progress: Percent = None
-    error: Annotated[Any, Field(description="Why the task failed, a sentence.", json_schema_extra=_TEXT)] = None
+    error: Annotated[Any, Field(description="Why the task failed: a sentence; what is no text is left out.")] = None
     metrics: Annotated[
-        Any, Field(description="What was counted, by names of the service's own.", json_schema_extra=_OBJECT)
+        Any,
+        Field(description="What was counted: an object, by names of the service's own; what is none is left out."),
     ] = None
     preview: Annotated[
-        Any, Field(description="Where what was staged can be looked at, an address.", json_schema_extra=_TEXT)
+        Any, Field(description="Where what was staged can be looked at: an address; what is none is left out.")
     ] = None
     heartbeat: Annotated[Any, Field(description="The task is at work, whatever the progress.")] = None
 
