@@ -3,15 +3,60 @@
 from typing import Annotated, Final
 
 from fastapi import Query, Request
+from pydantic import Field
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from lockstep.coordinator.core.records import TaskService
 from lockstep.coordinator.services.access import Act
-from lockstep.coordinator.web.answers import JsonAnswer, base_url
+from lockstep.coordinator.web.answers import JsonAnswer, base_url, time
 from lockstep.coordinator.web.desk import desk_of
 from lockstep.coordinator.web.operations import Operation
 from lockstep.coordinator.web.rest.pages import next_page
-from lockstep.coordinator.web.rest.shapes import OlderOneShape, OlderServicesShape, older_service_shape
+from lockstep.coordinator.web.rest.shapes import Link, ServiceId, Time
 from lockstep.coordinator.web.rest.task_services import ServiceQuery
+
+
+class OlderServiceShape(TypedDict):
+    """A task service, as the first description of the API has it."""
+
+    kf_id: ServiceId
+    name: str
+    url: Link
+    health_status: Annotated[str, Field(json_schema_extra={"enum": ["good", "down"]})]
+    date_submitted: Time
+
+
+class _EnvelopeStatusShape(TypedDict):
+    code: int
+    message: str
+
+
+class OlderServicesShape(TypedDict):
+    """Task services in the envelope of the first description of the API."""
+
+    _links: Annotated[dict[str, str], Field(description="The address of this answer, and of the next page.")]
+    _status: _EnvelopeStatusShape
+    results: list[OlderServiceShape]
+
+
+class OlderOneShape(TypedDict):
+    """A task service in the envelope of the first description of the API."""
+
+    _links: Annotated[dict[str, str], Field(description="The address of this answer.")]
+    _status: _EnvelopeStatusShape
+    results: OlderServiceShape
+
+
+def older_service_shape(service: TaskService) -> OlderServiceShape:
+    """Return a task service as the first description of the API has it."""
+    return {
+        "kf_id": service.kf_id,
+        "name": service.name,
+        "url": service.url,
+        "health_status": "good" if service.health_status == "ok" else "down",
+        "date_submitted": time(service.created_at),
+    }
 
 
 async def list_older_task_services(request: Request, query: Annotated[ServiceQuery, Query()]) -> Response:

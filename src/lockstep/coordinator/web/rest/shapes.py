@@ -21,14 +21,14 @@ def id_pattern(*prefixes: Prefix) -> str:
     return f"^({'|'.join(prefixes)})_[{ALPHABET}]{{8}}$"
 
 
-_Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000000Z"])]
-_Link = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000000Z"])]
+Link = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 _Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", examples=["0.1.0"])]
 _TaskState = Annotated[str, Field(json_schema_extra={"enum": list(TaskState)})]
 _ReleaseState = Annotated[str, Field(json_schema_extra={"enum": list(ReleaseState)})]
 _ReleaseId = Annotated[str, Field(pattern=id_pattern(Prefix.RELEASE))]
 _TaskId = Annotated[str, Field(pattern=id_pattern(Prefix.TASK))]
-_ServiceId = Annotated[str, Field(pattern=id_pattern(Prefix.TASK_SERVICE))]
+ServiceId = Annotated[str, Field(pattern=id_pattern(Prefix.TASK_SERVICE))]
 _EventId = Annotated[str, Field(pattern=id_pattern(Prefix.EVENT, Prefix.TASK))]
 _NoteId = Annotated[str, Field(pattern=id_pattern(Prefix.RELEASE_NOTE))]
 _StudyId = Annotated[str, Field(examples=["SD_DYPMEHHF"])]
@@ -53,12 +53,12 @@ class TaskShape(TypedDict):
     kf_id: _TaskId
     state: _TaskState
     progress: _Percent
-    release: _Link
-    task_service: _Link
-    created_at: _Time
+    release: Link
+    task_service: Link
+    created_at: Time
     service_name: str
-    state_since: _Time
-    updated_at: Annotated[_Time, Field(description="The last change of state or progress.")]
+    state_since: Time
+    updated_at: Annotated[Time, Field(description="The last change of state or progress.")]
     attempts: Annotated[int, Field(ge=0, description="Requests in a row that the service did not answer.")]
     last_error: Annotated[str, Field(description="The last thing that went wrong; empty when nothing did.")]
     metrics: Annotated[dict[str, Any] | None, Field(description="What the service has counted, by its own names.")]
@@ -71,9 +71,9 @@ class NoteShape(TypedDict):
     kf_id: _NoteId
     description: str
     author: str
-    created_at: _Time
-    release: _Link
-    study: _Link | None
+    created_at: Time
+    release: Link
+    study: Link | None
 
 
 class ReleaseShape(TypedDict):
@@ -87,14 +87,14 @@ class ReleaseShape(TypedDict):
     studies: list[_StudyId]
     tasks: list[TaskShape]
     version: _Version
-    created_at: _Time
+    created_at: Time
     tags: list[str]
     author: str
     is_major: bool
-    step_since: Annotated[_Time, Field(description="When the current state began.")]
-    published_at: _Time | None
+    step_since: Annotated[Time, Field(description="When the current state began.")]
+    published_at: Time | None
     partially_published: Annotated[bool, Field(description="It was stopped when some services had published already.")]
-    waits_for: Annotated[_Link | None, Field(description="The release that is published first, for a study in both.")]
+    waits_for: Annotated[Link | None, Field(description="The release that is published first, for a study in both.")]
 
 
 class DecisionShape(TypedDict):
@@ -121,14 +121,14 @@ class PublishShape(ReleaseShape):
 class ServiceShape(TypedDict):
     """A registered task service."""
 
-    kf_id: _ServiceId
+    kf_id: ServiceId
     name: str
     description: str
     last_ok_status: Annotated[int, Field(ge=0, description="Failed health checks since the last good one.")]
     author: str
     health_status: Annotated[str, Field(json_schema_extra={"enum": ["ok", "down"]})]
-    url: _Link
-    created_at: _Time
+    url: Link
+    created_at: Time
     enabled: Annotated[bool, Field(description="It takes part in new releases.")]
     client_id: Annotated[str, Field(description="The client whose tokens are the service's own; empty for none.")]
 
@@ -141,9 +141,9 @@ class StudyShape(TypedDict):
     version: Annotated[_Version | None, Field(description="Of the newest release that holds it.")]
     visible: bool
     last_pub_version: Annotated[_Version | None, Field(description="Of the newest published release that holds it.")]
-    last_pub_date: Annotated[_Time | None, Field(description="When that release was created.")]
+    last_pub_date: Annotated[Time | None, Field(description="When that release was created.")]
     deleted: bool
-    created_at: _Time | None
+    created_at: Time | None
 
 
 class CurrentShape(TypedDict):
@@ -154,11 +154,11 @@ class CurrentShape(TypedDict):
     description: str
     version: _Version
     is_major: bool
-    published_at: Annotated[_Time, Field(description="When the last of its services had published.")]
+    published_at: Annotated[Time, Field(description="When the last of its services had published.")]
     studies: list[_StudyId]
     tags: list[str]
     notes: list[NoteShape]
-    release: _Link
+    release: Link
 
 
 class EventShape(TypedDict):
@@ -167,10 +167,10 @@ class EventShape(TypedDict):
     kf_id: _EventId
     event_type: Annotated[str, Field(json_schema_extra={"enum": ["info", "warning", "error"]})]
     message: str
-    release: _Link | None
-    task_service: _Link | None
-    task: _Link | None
-    created_at: _Time
+    release: Link | None
+    task_service: Link | None
+    task: Link | None
+    created_at: Time
     actor: Annotated[str, Field(description="Whose doing it was; `lockstep` for the coordinator's own.")]
 
 
@@ -217,46 +217,15 @@ class HealthCheckedShape(TypedDict):
     status: Annotated[str, Field(json_schema_extra={"const": "ok"})]
 
 
-class OlderServiceShape(TypedDict):
-    """A task service, as the first description of the API has it."""
-
-    kf_id: _ServiceId
-    name: str
-    url: _Link
-    health_status: Annotated[str, Field(json_schema_extra={"enum": ["good", "down"]})]
-    date_submitted: _Time
-
-
-class _EnvelopeStatusShape(TypedDict):
-    code: int
-    message: str
-
-
-class OlderServicesShape(TypedDict):
-    """Task services in the envelope of the first description of the API."""
-
-    _links: Annotated[dict[str, str], Field(description="The address of this answer, and of the next page.")]
-    _status: _EnvelopeStatusShape
-    results: list[OlderServiceShape]
-
-
-class OlderOneShape(TypedDict):
-    """A task service in the envelope of the first description of the API."""
-
-    _links: Annotated[dict[str, str], Field(description="The address of this answer.")]
-    _status: _EnvelopeStatusShape
-    results: OlderServiceShape
-
-
 RootShape = TypedDict(
     "RootShape",
     {
-        "tasks": _Link,
-        "task-services": _Link,
-        "releases": _Link,
-        "release-notes": _Link,
-        "events": _Link,
-        "studies": _Link,
+        "tasks": Link,
+        "task-services": Link,
+        "releases": Link,
+        "release-notes": Link,
+        "events": Link,
+        "studies": Link,
     },
 )
 """Where the collections are."""
@@ -345,17 +314,6 @@ def current_shape(view: ReleaseView, base: str) -> CurrentShape:
         "tags": list(release.tags),
         "notes": [note_shape(note, base) for note in view.notes],
         "release": f"{base}/releases/{release.kf_id}",
-    }
-
-
-def older_service_shape(service: TaskService) -> OlderServiceShape:
-    """Return a task service as the first description of the API has it."""
-    return {
-        "kf_id": service.kf_id,
-        "name": service.name,
-        "url": service.url,
-        "health_status": "good" if service.health_status == "ok" else "down",
-        "date_submitted": time(service.created_at),
     }
 
 
