@@ -189,7 +189,8 @@ def test_a_form_says_true_in_words() -> None:
 def test_an_empty_text_names_nothing_and_other_empty_values_are_wrong(model: type[Input]) -> None:
     given = {"description": "d", "message": "m"}
     assert check(model, {**given, "release": ""}) == check(model, {**given, "release": None}) == check(model, given)
-    for empty in (False, 0, [], {}):
+    empties: tuple[object, ...] = (False, 0, [], {})
+    for empty in empties:
         assert list(_wrong(model, {**given, "release": empty})) == ["release"]
 
 
