@@ -143,6 +143,7 @@ def _everything(known: Mapping[str, str]) -> Mapping[str, Ask]:
             *("", "release={release}", "task={task}", "task_service={service}", "event_type=error"),
             *("created_after={time}", "search=nowhere", "ordering=created_at"),
             *("created_before={time}&event_type=info", "task_service={service}&ordering=event_type"),
+            "task_service={service}&event_type=error",
         ),
         "/release-notes": ("", "release={release}", "study={study}", "author=bench", "ordering=author"),
         "/task-services": ("", "enabled=true"),
