@@ -175,6 +175,8 @@ class HistoryContract(Opens):
         known = await store.study(STUDY)
         assert (known.version, known.last_pub_version) == (Version(3, 2, 1), Version(3, 2, 0))
         assert known.last_pub_date == THEN + DAY
+        public = (await store.release(SECOND)).release
+        assert (public.version, public.published_at) == (known.last_pub_version, known.last_published_at)
 
     @with_store
     async def test_brought_twice_it_is_there_once(self, store: Store) -> None:

@@ -51,6 +51,7 @@ class Study:
         version: the version of the newest-created release that holds the study, in any state.
         last_pub_version: the version of the newest-created published release that holds it.
         last_pub_date: when that release was created, which is what clients in the field expect.
+        last_published_at: when it was published.
     """
 
     kf_id: str
@@ -61,6 +62,7 @@ class Study:
     version: Version | None = None
     last_pub_version: Version | None = None
     last_pub_date: datetime | None = None
+    last_published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

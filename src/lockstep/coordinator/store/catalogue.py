@@ -63,6 +63,7 @@ _STUDIES: Final = select(
     _PUBLISHED.c.minor,
     _PUBLISHED.c.patch,
     _PUBLISHED.c.created_at,
+    _PUBLISHED.c.published_at,
 ).select_from(
     study.outerjoin(_NEWEST, _NEWEST.c.position == study.c.newest_release).outerjoin(
         _PUBLISHED, _PUBLISHED.c.position == study.c.newest_published

@@ -104,6 +104,7 @@ class Tables:
             version=newest.version if newest else None,
             last_pub_version=published.version if published else None,
             last_pub_date=published.created_at if published else None,
+            last_published_at=published.published_at if published else None,
         )
 
 

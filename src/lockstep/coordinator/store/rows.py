@@ -205,10 +205,10 @@ def to_note(row: AnyRow) -> ReleaseNote:
 
 
 def to_study(row: AnyRow) -> Study:
-    """Return the study of a row: its five own columns, a version, a published version and when that was created."""
-    kf_id, name, visible, deleted, created_at, *versions, last_pub_date = row
+    """Return the study of a row: five columns of its own, two versions, and when the published one was made and public."""
+    kf_id, name, visible, deleted, created_at, *versions, last_pub_date, last_published_at = row
     newest, published = (Version(*parts) if parts[0] is not None else None for parts in (versions[:3], versions[3:]))
-    return Study(kf_id, name, visible, deleted, created_at, newest, published, last_pub_date)
+    return Study(kf_id, name, visible, deleted, created_at, newest, published, last_pub_date, last_published_at)
 
 
 def from_facts(facts: StudyFacts) -> Values:
