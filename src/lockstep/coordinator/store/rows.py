@@ -205,7 +205,7 @@ def to_note(row: AnyRow) -> ReleaseNote:
 
 
 def to_study(row: AnyRow) -> Study:
-    """Return the study of a row: five columns of its own, two versions, and when the published one was made and public."""
+    """Return the study of a row: five columns of its own, two versions, and when the second was made and published."""
     kf_id, name, visible, deleted, created_at, *versions, last_pub_date, last_published_at = row
     newest, published = (Version(*parts) if parts[0] is not None else None for parts in (versions[:3], versions[3:]))
     return Study(kf_id, name, visible, deleted, created_at, newest, published, last_pub_date, last_published_at)
