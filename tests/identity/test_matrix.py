@@ -294,7 +294,7 @@ def test_every_route_is_an_operation_or_known(serve: Serve) -> None:
     asyncio.run(go())
 
 
-PAGES: Final = {"/openapi.json"}
+PAGES: Final = {"/openapi.json", "/swagger.json", "/swagger.yaml", "/swagger", "/swagger/", "/redoc", "/redoc/"}
 
 
 def test_the_table_has_no_row_that_nothing_asks() -> None:

@@ -52,10 +52,24 @@ def test_operations_have_ids_of_their_own() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-def test_no_page_loads_anything_from_elsewhere() -> None:
+def test_it_says_how_a_caller_is_known_and_that_what_is_public_needs_nobody() -> None:
     async def go() -> None:
         async with coordinator() as c, c.client() as web:
-            assert [(await web.get(path)).status_code for path in ("/docs", "/redoc")] == [404, 404]
+            document = (await web.get("/openapi.json")).json()
+            assert document["security"] == [{}, {"bearer": []}]
+            assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("path", ["/swagger.json", "/swagger.yaml", "/swagger/", "/redoc/"])
+def test_the_addresses_of_the_field_lead_to_it_and_to_no_page_of_somebody_else(path: str) -> None:
+    async def go() -> None:
+        async with coordinator() as c, c.client() as web:
+            answer = await web.get(path, follow_redirects=True)
+            assert (answer.status_code, answer.json()["info"]["title"]) == (200, "Lockstep")
+
+    asyncio.run(go())
 
     asyncio.run(go())
 

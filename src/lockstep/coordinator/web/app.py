@@ -3,12 +3,16 @@
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from itertools import chain
 from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep import __version__
@@ -48,6 +52,7 @@ _DESCRIPTION: Final = (
     "on all of them together."
 )
 
+_OLDER_DOCUMENTS: Final = ("/swagger.json", "/swagger.yaml", "/swagger", "/swagger/", "/redoc", "/redoc/")
 
 _PREFLIGHT_S: Final = 3600
 """How long a browser remembers what a page of another origin may do; a dashboard asks every few seconds."""
@@ -98,9 +103,15 @@ def make_app(
     dashboard.add(app, desk)
     operations.add(app, OPERATIONS[len(public.OPERATIONS) :])
     endpoint.add(app)
+    app.router.routes.extend(Route(path, _moved) for path in _OLDER_DOCUMENTS)
     dashboard.add_last(app)
     app.openapi = partial(_document, app)  # type: ignore[method-assign] # FastAPI's own way to change the document
     return app
+
+
+async def _moved(_: Request) -> Response:
+    """Say where the document of the API is, which the coordinators of the field have at other addresses."""
+    return RedirectResponse("/openapi.json", HTTPStatus.PERMANENT_REDIRECT)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

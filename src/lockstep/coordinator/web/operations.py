@@ -36,6 +36,13 @@ _SAID: Final[Mapping[int, str]] = {
 
 
 _SUPPOSED: Final = "Validation Error"
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A token of the deployment's issuer, where it has one (`LOCKSTEP_AUTH=oidc`), or the "
+    "`callback_token` of a task. What is public needs none.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,8 @@ def document(about: FastAPI, operations: Iterable[Operation]) -> dict[str, Any]:
                 del operation["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):
         spec.get("components", {}).get("schemas", {}).pop(unused, None)
+    spec.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
+    spec["security"] = [{}, {"bearer": []}]
     return spec
 
 
