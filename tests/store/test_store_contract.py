@@ -851,9 +851,11 @@ class StoreContract(Opens):
         assert (await store.study(both)).last_pub_version == Version(0, 1, 0)
         await publish_quickly(store, first)
 
-        expected = Study(both, f"Study {both}", True, False, NOW, Version(0, 1, 0), Version(0, 1, 0), NOW + SECOND)
+        versions = (Version(0, 1, 0), Version(0, 1, 0))
+        expected = Study(both, f"Study {both}", True, False, NOW, *versions, NOW + SECOND, NOW)
         assert expected == await store.study(both)
-        expected = Study(one, f"Study {one}", True, False, NOW, Version(0, 2, 0), Version(0, 2, 0), NOW)
+        versions = (Version(0, 2, 0), Version(0, 2, 0))
+        expected = Study(one, f"Study {one}", True, False, NOW, *versions, NOW, NOW)
         assert expected == await store.study(one)
         listed = {study.kf_id: study for study in (await store.studies(PageOf())).rows}
         assert expected == listed[one]
